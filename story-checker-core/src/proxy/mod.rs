@@ -1,0 +1,156 @@
+//! The port that knows the ways out, and what a proxy is.
+
+mod memory;
+mod url;
+
+use std::fmt::{self, Debug, Display};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+pub use self::memory::StaticProxySource;
+pub use self::url::{InvalidProxy, ProxyScheme, ProxyUrl};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::gate::{Key, KeyClass};
+use crate::id::ProxyId;
+
+/// A way out. Its id is its address without credentials, unless a source gives it another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    id: ProxyId,
+    url: ProxyUrl,
+    gate_key: Key,
+}
+
+impl Proxy {
+    /// A proxy named after its address.
+    #[must_use]
+    pub fn new(url: ProxyUrl) -> Self {
+        Self::with_id(ProxyId::new(url.to_string()), url)
+    }
+
+    /// A proxy with a name of its own.
+    #[must_use]
+    pub fn with_id(id: ProxyId, url: ProxyUrl) -> Self {
+        let gate_key = Key::new(KeyClass::Proxy, id.as_str());
+        Self { id, url, gate_key }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> &ProxyId {
+        &self.id
+    }
+
+    /// How to reach it.
+    #[must_use]
+    pub fn url(&self) -> &ProxyUrl {
+        &self.url
+    }
+
+    pub(crate) fn gate_key(&self) -> &Key {
+        &self.gate_key
+    }
+}
+
+/// Whether a proxy may be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ProxyState {
+    /// It may be used.
+    #[default]
+    Active,
+    /// It rests until a time.
+    Cooling {
+        /// The end of the rest.
+        until: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// The operator has taken it out of use.
+    Disabled {
+        /// Who or why.
+        reason: String,
+    },
+}
+
+/// Knows the ways out, and keeps what was learnt about them.
+///
+/// Rotation, health and rest live in the engine, once, and not in the sources.
+#[async_trait]
+pub trait ProxySource: Debug + Display + Send + Sync + 'static {
+    /// All proxies there are now, each id once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the source cannot be reached,
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if what it holds cannot be understood; the
+    /// text names the place. The engine then goes on with the list it has.
+    ///
+    /// # Cancel safety
+    /// Safe: it only reads.
+    async fn list(&self) -> Result<Vec<Proxy>>;
+
+    /// Returns when the list may have changed since the last call of [`ProxySource::list`]; never,
+    /// if it cannot change. May return without a change.
+    ///
+    /// # Errors
+    /// As [`ProxySource::list`].
+    ///
+    /// # Cancel safety
+    /// Safe: no change is missed by the next call.
+    async fn changed(&self) -> Result<()>;
+
+    /// What was stored about the proxies' states; those without a word are active.
+    ///
+    /// # Errors
+    /// As [`ProxySource::list`].
+    ///
+    /// # Cancel safety
+    /// Safe: it only reads.
+    async fn load(&self) -> Result<Vec<(ProxyId, ProxyState)>>;
+
+    /// Stores states that have changed. A source without storage may forget them.
+    ///
+    /// # Errors
+    /// As [`ProxySource::list`].
+    ///
+    /// # Cancel safety
+    /// Any part may have been stored; sending it again does no harm.
+    async fn save(&self, states: &[(ProxyId, ProxyState)]) -> Result<()>;
+}
+
+const _: Option<&dyn ProxySource> = None;
+
+macro_rules! forward {
+    ($($pointer:ty),+) => {$(
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: ProxySource + ?Sized> ProxySource for $pointer {
+            async fn list(&self) -> Result<Vec<Proxy>> {
+                (**self).list().await
+            }
+
+            async fn changed(&self) -> Result<()> {
+                (**self).changed().await
+            }
+
+            async fn load(&self) -> Result<Vec<(ProxyId, ProxyState)>> {
+                (**self).load().await
+            }
+
+            async fn save(&self, states: &[(ProxyId, ProxyState)]) -> Result<()> {
+                (**self).save(states).await
+            }
+        }
+    )+};
+}
+forward!(Arc<T>, Box<T>);
+
+impl Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(&self.id, f)
+    }
+}

@@ -1,0 +1,255 @@
+//! Proxy addresses, in the forms that proxy lists use.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::secret::Secret;
+
+/// How to speak to a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProxyScheme {
+    /// HTTP: `CONNECT` for https targets, absolute form for http ones.
+    Http,
+    /// HTTP inside TLS.
+    Https,
+    /// SOCKS5, names resolved here.
+    Socks5,
+    /// SOCKS5, names resolved by the proxy.
+    Socks5h,
+}
+
+impl ProxyScheme {
+    /// The scheme as it stands in a URL.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Socks5 => "socks5",
+            Self::Socks5h => "socks5h",
+        }
+    }
+}
+
+/// The address of a proxy, with credentials if it wants them.
+///
+/// Reads `scheme://user:password@host:port` (credentials may be percent-encoded), `host:port` and
+/// the sellers' `host:port:user:password`; without a scheme it is `http`. IPv6 addresses stand in
+/// brackets. `Display` and `Debug` leave the credentials out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProxyUrl {
+    scheme: ProxyScheme,
+    host: String,
+    port: u16,
+    credentials: Option<(Secret, Secret)>,
+}
+
+/// A text that is no proxy address. Never quotes the text: it may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}; use scheme://user:password@host:port, host:port or host:port:user:password")]
+pub struct InvalidProxy(&'static str);
+
+impl ProxyUrl {
+    /// How to speak to it.
+    #[must_use]
+    pub const fn scheme(&self) -> ProxyScheme {
+        self.scheme
+    }
+
+    /// Name or address, without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// User and password, decoded.
+    #[must_use]
+    pub fn credentials(&self) -> Option<(&Secret, &Secret)> {
+        self.credentials.as_ref().map(|(user, password)| (user, password))
+    }
+}
+
+impl FromStr for ProxyUrl {
+    type Err = InvalidProxy;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) => (parse_scheme(scheme)?, rest),
+            None => (ProxyScheme::Http, text),
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        // The last @ ends the credentials: passwords may contain one.
+        let (userinfo, address) = match rest.rsplit_once('@') {
+            Some((userinfo, address)) => (Some(userinfo), address),
+            None => (None, rest),
+        };
+        let (host, after) = split_host(address)?;
+        let (port, seller) = match after.split_once(':') {
+            Some((port, seller)) => (port, Some(seller)),
+            None => (after, None),
+        };
+        let port = match port.parse() {
+            Ok(0) | Err(_) => return Err(InvalidProxy("the port is not a number from 1 to 65535")),
+            Ok(port) => port,
+        };
+        let credentials = match (userinfo, seller) {
+            (Some(_), Some(_)) => return Err(InvalidProxy("it has credentials twice")),
+            (Some(userinfo), None) => {
+                let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+                Some((percent_decode(user)?, percent_decode(password)?))
+            }
+            (None, Some(seller)) => {
+                let missing = InvalidProxy("a user stands after the port, but no password");
+                let (user, password) = seller.split_once(':').ok_or(missing)?;
+                Some((user.into(), password.into()))
+            }
+            (None, None) => None,
+        };
+        Ok(Self { scheme, host: host.to_ascii_lowercase(), port, credentials })
+    }
+}
+
+fn parse_scheme(scheme: &str) -> Result<ProxyScheme, InvalidProxy> {
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" => Ok(ProxyScheme::Http),
+        "https" => Ok(ProxyScheme::Https),
+        "socks5" => Ok(ProxyScheme::Socks5),
+        "socks5h" => Ok(ProxyScheme::Socks5h),
+        _ => Err(InvalidProxy("the scheme is none of http, https, socks5 and socks5h")),
+    }
+}
+
+/// Splits `host:rest`; the host of `[::1]:rest` is `::1`.
+fn split_host(address: &str) -> Result<(&str, &str), InvalidProxy> {
+    let parts = match address.strip_prefix('[') {
+        Some(bracketed) => bracketed
+            .split_once("]:")
+            .filter(|(host, _)| host.parse::<std::net::Ipv6Addr>().is_ok()),
+        None => address.split_once(':').filter(|(host, _)| is_host(host)),
+    };
+    parts.ok_or(InvalidProxy("there is no host with a port"))
+}
+
+fn is_host(host: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    (1..=253).contains(&host.len()) && host.bytes().all(legal)
+}
+
+fn percent_decode(text: &str) -> Result<Secret, InvalidProxy> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes().iter();
+    while let Some(&byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || rest.next().and_then(|&digit| char::from(digit).to_digit(16));
+        let (Some(high), Some(low)) = (digit(), digit()) else {
+            return Err(InvalidProxy("a % in the credentials is not followed by two hex digits"));
+        };
+        bytes.push(u8::try_from(high * 16 + low).unwrap_or_default());
+    }
+    let text = String::from_utf8(bytes);
+    text.map(Secret::new).map_err(|_| InvalidProxy("the decoded credentials are not UTF-8"))
+}
+
+impl fmt::Display for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = self.scheme.as_str();
+        if self.host.contains(':') {
+            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{scheme}://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Debug for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "ProxyUrl({self}{})",
+            if self.credentials.is_some() { ", [redacted]" } else { "" }
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parts(text: &str) -> (String, Option<(String, String)>) {
+        let url: ProxyUrl = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+        let credentials = url.credentials();
+        let expose = |(user, password): (&Secret, &Secret)| {
+            (user.expose().to_owned(), password.expose().to_owned())
+        };
+        (url.to_string(), credentials.map(expose))
+    }
+
+    #[test]
+    fn every_form_of_the_lists_is_read() {
+        let with = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
+        for (text, address, credentials) in [
+            ("proxy.sim.test:8080", "http://proxy.sim.test:8080", None),
+            ("HTTP://10.0.0.1:3128/", "http://10.0.0.1:3128", None),
+            ("socks5h://[::1]:1080", "socks5h://[::1]:1080", None),
+            ("https://u:p@Host.Test:443", "https://host.test:443", with("u", "p")),
+            ("host:1:user:pa:ss", "http://host:1", with("user", "pa:ss")),
+            ("socks5://u%3A1:p%40%25@h:1", "socks5://h:1", with("u:1", "p@%")),
+            ("http://package;sess=1:p@ss@h:1", "http://h:1", with("package;sess=1", "p@ss")),
+            ("  http://only-user@h:1  ", "http://h:1", with("only-user", "")),
+        ] {
+            assert_eq!(parts(text), (address.to_owned(), credentials), "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_addresses_are_refused_without_quoting_them() {
+        for text in [
+            "",
+            "host",
+            "host:",
+            "host:0",
+            "host:65536",
+            "host:80:useronly",
+            "ftp://h:1",
+            "http://:80",
+            "http://u:PLANTED%zz@h:1",
+            "[::1:80",
+            "[nonsense]:80",
+            "h st:80",
+            "http://u:p@h:1:a:PLANTED",
+        ] {
+            let error = text.parse::<ProxyUrl>().expect_err(text).to_string();
+            assert!(!error.contains("PLANTED") && error.contains("; use "), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_password_is_in_neither_text_form() {
+        let url: ProxyUrl = "http://PLANTED-user:PLANTED-password@h:1".parse().unwrap();
+        assert!(!format!("{url} {url:?}").contains("PLANTED"));
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(text in ".{0,60}") {
+            if let Ok(url) = text.parse::<ProxyUrl>() {
+                prop_assert!(url.to_string().parse::<ProxyUrl>().is_ok());
+            }
+        }
+    }
+}
