@@ -164,12 +164,24 @@ impl CheckContext {
         cache: Arc<dyn Cache>,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        let keys = Arc::new(GateKeys::new(&profile.platform, &profile.endpoints));
+        Self::with_keys(keys, Arc::new(profile.limits.clone()), gate, cache, clock)
+    }
+
+    /// A context for a checker whose keys and limits were made before.
+    pub(crate) fn with_keys(
+        keys: Arc<GateKeys>,
+        limits: Arc<Limits>,
+        gate: Arc<Gate>,
+        cache: Arc<dyn Cache>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             session: None,
             proxy: None,
             gate,
-            limits: Arc::new(profile.limits.clone()),
-            keys: Arc::new(GateKeys::new(&profile.platform, &profile.endpoints)),
+            limits,
+            keys,
             cache,
             clock,
             deadline: Instant::now() + Duration::from_secs(60),
@@ -210,12 +222,6 @@ impl CheckContext {
     #[must_use]
     pub fn with_cancellation(mut self, cancel: CancellationToken) -> Self {
         self.cancel = cancel;
-        self
-    }
-
-    pub(crate) fn with_keys(mut self, keys: Arc<GateKeys>, limits: Arc<Limits>) -> Self {
-        self.keys = keys;
-        self.limits = limits;
         self
     }
 

@@ -33,8 +33,8 @@ struct Entry {
 }
 
 impl InMemoryCache {
-    /// The default number of entries: 200,000.
-    pub const DEFAULT_CAPACITY: usize = 200_000;
+    /// The default number of entries: 100,000.
+    pub const DEFAULT_CAPACITY: usize = 100_000;
 
     /// An empty cache with the default capacity.
     #[must_use]

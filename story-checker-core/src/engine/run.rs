@@ -98,10 +98,9 @@ async fn ask(
     let last = jobs.iter().map(|job| job.deadline.map_or(Timestamp::MAX, |at| at)).max();
     let time = last.map_or(Duration::ZERO, |at| at.since(now)).min(shared.config.check_timeout);
     let deadline = Instant::now() + time;
-    let profile = lane.checker.profile();
+    let (keys, limits) = (Arc::clone(&lane.keys), Arc::clone(&lane.limits));
     let (gate, cache) = (Arc::clone(&shared.gate), Arc::clone(&shared.cache));
-    let cx = CheckContext::new(profile, gate, cache, Arc::clone(&shared.clock))
-        .with_keys(Arc::clone(&lane.keys), Arc::clone(&lane.limits))
+    let cx = CheckContext::with_keys(keys, limits, gate, cache, Arc::clone(&shared.clock))
         .with_session(pair.session().cloned())
         .with_proxy(pair.proxy().cloned())
         .with_deadline(deadline)
