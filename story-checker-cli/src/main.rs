@@ -1,1 +1,11 @@
+//! The command line tool of story-checker: a list of accounts in, proven verdicts out.
+
+mod args;
+mod credentials;
+mod output;
+mod progress;
+mod settings;
+mod tally;
+mod targets;
+
 fn main() {}
