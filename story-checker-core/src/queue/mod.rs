@@ -4,7 +4,7 @@
 //! alive by the *beat*, and *settled*. The queue knows no rate limits and has no event stream; it
 //! does know batches, because their counters must change in the same atomic step as the jobs.
 
-//MODMEM
+mod memory;
 mod view;
 
 use std::fmt::{Debug, Display};
@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-//MEM
+pub use self::memory::{InMemoryJobQueue, Retention};
 pub use self::view::{
     Alter, Altered, BatchStats, JobCounts, JobFilter, JobState, JobView, Page, QueueStats, Select,
     Stats, StatsQuery,
@@ -313,7 +313,7 @@ impl Beat {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Maintained {
-    /// Leases that were over; their jobs are due again, or dead after too many crashes.
+    /// Leases that were over; their jobs are due again, each with one more crash.
     pub reaped: usize,
     /// Finished jobs that were dropped, as the retention says.
     pub pruned: usize,
@@ -400,7 +400,8 @@ pub trait JobQueue: Debug + Display + Send + Sync + 'static {
     async fn wait(&self, queues: &[QueueName], max: Duration) -> Result<()>;
 
     /// Frees jobs whose lease is over, and drops what the retention says; at most `budget` jobs.
-    /// Every worker calls it from time to time.
+    /// Every worker calls it from time to time. A job that has crashed too often is claimed like
+    /// any other: the claimer sees the count and settles it as dead.
     ///
     /// # Errors
     /// As [`JobQueue::enqueue`].

@@ -483,7 +483,6 @@ impl SessionHandle {
     }
 
     /// The changed credentials, once.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the engine takes them"))]
     pub(crate) fn take_change(&self) -> Option<Arc<Credentials>> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut current.changed).then(|| Arc::clone(&current.credentials))

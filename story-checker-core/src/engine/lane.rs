@@ -1,0 +1,48 @@
+use std::sync::Arc;
+
+use super::config::EngineConfig;
+use crate::checker::{Checker, GateKeys};
+use crate::gate::Limits;
+use crate::queue::QueueName;
+use crate::session::SessionKind;
+use crate::target::{Platform, Target, TargetKind};
+
+/// All targets of one platform and kind: one checker, one queue.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) checker: Arc<dyn Checker>,
+    pub(super) platform: Platform,
+    pub(super) kind: TargetKind,
+    pub(super) session: Option<SessionKind>,
+    pub(super) queue: QueueName,
+    pub(super) limits: Arc<Limits>,
+    pub(super) keys: Arc<GateKeys>,
+    pub(super) max_batch: usize,
+}
+
+impl Lane {
+    /// The lanes of one checker.
+    pub(super) fn of(checker: &Arc<dyn Checker>, config: &EngineConfig) -> Vec<Self> {
+        let profile = checker.profile();
+        let platform = &profile.platform;
+        let limits = config.limits.get(platform).unwrap_or(&profile.limits);
+        let limits = Arc::new(limits.clone());
+        let keys = Arc::new(GateKeys::new(platform, &profile.endpoints));
+        let max_batch = config.max_batch.unwrap_or(profile.max_batch).min(profile.max_batch);
+        let lane = |&kind: &TargetKind| Self {
+            checker: Arc::clone(checker),
+            platform: platform.clone(),
+            kind,
+            session: profile.session.clone(),
+            queue: QueueName::new(format!("check/{platform}/{}", kind.as_str())),
+            limits: Arc::clone(&limits),
+            keys: Arc::clone(&keys),
+            max_batch: max_batch.get(),
+        };
+        profile.kinds.iter().map(lane).collect()
+    }
+
+    pub(super) fn serves(&self, target: &Target) -> bool {
+        self.kind == target.kind() && self.platform == *target.platform()
+    }
+}

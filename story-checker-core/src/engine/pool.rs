@@ -1,0 +1,704 @@
+//! The leased sessions and the proxies of this worker, and the pairs made of them.
+//!
+//! A session stays leased while there is work and serves many checks in turn; it is always seen
+//! through one proxy, its home. What was learnt in a check is stored before the session is used
+//! again.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::event::{Bus, Event};
+use super::lane::Lane;
+use super::proxies::{Home, Proxies};
+use crate::checker::GateKeys;
+use crate::clock::{Clock, Timestamp};
+use crate::error::{Certainty, Result};
+use crate::fault::{Class, Scope};
+use crate::gate::{Availability, Gate};
+use crate::id::{Fence, ProxyId, SessionId, WorkerId};
+use crate::proxy::{Proxy, ProxySource};
+use crate::report::Cause;
+use crate::session::{
+    Credentials, LeaseReply, SessionChange, SessionHandle, SessionKind, SessionLease,
+    SessionLeaseRequest, SessionRecord, SessionState, SessionStore,
+};
+
+/// How long to wait before asking a store again that has nothing to lease: the operator may have
+/// brought a session, or another worker given one back.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// The pool of one engine.
+#[derive(Debug)]
+pub(super) struct Pool {
+    pub(super) sessions: Arc<dyn SessionStore>,
+    pub(super) source: Option<Arc<dyn ProxySource>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) bus: Arc<Bus>,
+    pub(super) worker: WorkerId,
+    pub(super) lease: Duration,
+    pub(super) proxy_failures: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    kinds: HashMap<SessionKind, Kind>,
+    held: HashMap<SessionId, Held>,
+    proxies: Option<Proxies>,
+}
+
+/// Sessions of one kind that are leased and not in use.
+#[derive(Debug, Default)]
+struct Kind {
+    ready: VecDeque<Idle>,
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    /// Before this time the store has nothing new.
+    ask_at: Timestamp,
+    /// When the store may have something by itself.
+    next_at: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    session: Leased,
+    since: Timestamp,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    at: Timestamp,
+    order: u64,
+    idle: Idle,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.order) == (other.at, other.order)
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// What is known of every leased session, in use or not.
+#[derive(Debug)]
+struct Held {
+    fence: Fence,
+    /// Cancelled when the lease is lost.
+    lost: CancellationToken,
+}
+
+/// A leased session.
+#[derive(Debug)]
+pub(super) struct Leased {
+    pub(super) handle: Arc<SessionHandle>,
+    kind: SessionKind,
+    lease: SessionLease,
+    home: Option<ProxyId>,
+    lost: CancellationToken,
+}
+
+/// A session and the way out it is seen through, for the length of one check. Dropped, it goes back
+/// to the pool as it is.
+#[derive(Debug)]
+#[must_use = "a pair that is dropped goes back to the pool"]
+pub(super) struct Pair {
+    pool: Arc<Pool>,
+    session: Option<Leased>,
+    proxy: Option<Arc<Proxy>>,
+}
+
+impl Pair {
+    pub(super) fn session(&self) -> Option<&Arc<SessionHandle>> {
+        self.session.as_ref().map(|session| &session.handle)
+    }
+
+    pub(super) fn proxy(&self) -> Option<&Arc<Proxy>> {
+        self.proxy.as_ref()
+    }
+
+    /// Is cancelled when the session's lease is lost; never for a pair without a session.
+    pub(super) fn lost(&self) -> CancellationToken {
+        self.session.as_ref().map_or_else(CancellationToken::new, |session| session.lost.clone())
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        if let (Some(proxy), Some(proxies)) = (&self.proxy, &mut state.proxies) {
+            proxies.give_back(proxy.id());
+        }
+        if let Some(session) = self.session.take() {
+            state.idle(session, self.pool.clock.now());
+        }
+    }
+}
+
+/// What a check has taught about its pair.
+#[derive(Debug, Default)]
+pub(super) struct Lesson {
+    /// The session's new state.
+    pub(super) session: Option<SessionState>,
+    /// What to do with the proxy.
+    pub(super) proxy: ProxyLesson,
+}
+
+#[derive(Debug, Default)]
+pub(super) enum ProxyLesson {
+    /// It let an answer through.
+    Good,
+    /// Nothing can be said.
+    #[default]
+    Nothing,
+    /// It must rest until then.
+    Rest { until: Timestamp, reason: String },
+    /// It failed once more; after several in a row it rests until then.
+    Failed { until: Timestamp, reason: String },
+}
+
+impl State {
+    fn kind(&mut self, kind: &SessionKind) -> &mut Kind {
+        if !self.kinds.contains_key(kind) {
+            self.kinds.insert(kind.clone(), Kind::default());
+        }
+        self.kinds.get_mut(kind).expect("was just inserted")
+    }
+
+    /// Puts a session that is not in use into line; a lost one is forgotten.
+    fn idle(&mut self, session: Leased, now: Timestamp) {
+        if !session.lost.is_cancelled() {
+            self.kind(&session.kind.clone()).ready.push_back(Idle { session, since: now });
+        }
+    }
+
+    fn forget(&mut self, lease: &SessionLease) {
+        if self.held.get(&lease.id).is_some_and(|held| held.fence == lease.fence) {
+            self.held.remove(&lease.id);
+        }
+    }
+}
+
+impl Pool {
+    #[expect(clippy::too_many_arguments, reason = "the engine's parts, named at the one call")]
+    pub(super) fn new(
+        sessions: Arc<dyn SessionStore>,
+        source: Option<Arc<dyn ProxySource>>,
+        clock: Arc<dyn Clock>,
+        gate: Arc<Gate>,
+        bus: Arc<Bus>,
+        worker: WorkerId,
+        lease: Duration,
+        proxy_failures: u32,
+    ) -> Self {
+        let proxies = source.is_some().then(Proxies::default);
+        let state = Mutex::new(State { proxies, ..State::default() });
+        Self { sessions, source, clock, gate, bus, worker, lease, proxy_failures, state }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the list of proxies and their stored states anew.
+    pub(super) async fn reload_proxies(&self) -> Result<()> {
+        let Some(source) = &self.source else { return Ok(()) };
+        let listed = source.list().await?;
+        let states = source.load().await?;
+        if let Some(proxies) = &mut self.lock().proxies {
+            proxies.replace(listed, states);
+        }
+        Ok(())
+    }
+
+    /// Up to `max` pairs that may send a request now.
+    pub(super) async fn take(self: &Arc<Self>, lane: &Lane, max: usize) -> Result<Vec<Pair>> {
+        let now = self.clock.now();
+        let Some(kind) = &lane.session else {
+            return Ok(self.take_without_session(lane, max, now));
+        };
+        let mut homeless = Vec::new();
+        let mut pairs = self.take_ready(lane, kind, max, now, &mut homeless);
+        let want = max - pairs.len();
+        let ask = want > 0 && self.lock().kind(kind).ask_at <= now;
+        if ask {
+            let owner = self.worker.clone();
+            let request = SessionLeaseRequest::new(kind.clone(), owner, self.lease, want);
+            let leased = self.sessions.lease(&request).await?;
+            let mut state = self.lock();
+            let line = state.kind(kind);
+            line.next_at = leased.next_at;
+            if leased.sessions.len() < want {
+                let again = now + ASK_AGAIN;
+                line.ask_at = leased.next_at.map_or(again, |next| next.clamp(now, again));
+            }
+            for (record, fence) in leased.sessions {
+                let lost = CancellationToken::new();
+                state.held.insert(record.id.clone(), Held { fence, lost: lost.clone() });
+                homeless.push(Leased::new(record, fence, lost));
+            }
+        }
+        if !homeless.is_empty() {
+            self.settle_in(homeless).await?;
+            pairs.extend(self.take_ready(lane, kind, max - pairs.len(), now, &mut Vec::new()));
+        }
+        Ok(pairs)
+    }
+
+    /// Takes ready sessions out of the line. Those that must wait go to the heap; those without a
+    /// home that still exists to `homeless`.
+    fn take_ready(
+        self: &Arc<Self>,
+        lane: &Lane,
+        kind: &SessionKind,
+        max: usize,
+        now: Timestamp,
+        homeless: &mut Vec<Leased>,
+    ) -> Vec<Pair> {
+        let mut pairs = Vec::new();
+        let mut state = self.lock();
+        let State { kinds, proxies, .. } = &mut *state;
+        let Some(line) = kinds.get_mut(kind) else { return pairs };
+        while let Some(Reverse(first)) = line.waiting.peek() {
+            if first.at > now {
+                break;
+            }
+            line.ready.extend(line.waiting.pop().map(|Reverse(waiting)| waiting.idle));
+        }
+        while pairs.len() < max
+            && let Some(idle) = line.ready.pop_front()
+        {
+            let session = &idle.session;
+            if session.lost.is_cancelled() {
+                continue;
+            }
+            let home = match proxies.as_mut() {
+                None => Home::Direct,
+                Some(proxies) => proxies.home(session.home.as_ref(), now),
+            };
+            let proxy = match home {
+                Home::Direct => None,
+                Home::Open(proxy) => Some(proxy),
+                Home::Closed(until) => {
+                    line.wait(idle, until);
+                    continue;
+                }
+                Home::Missing => {
+                    homeless.push(idle.session);
+                    continue;
+                }
+            };
+            let ready = lane.availability(&self.gate, Some(&session.handle), proxy.as_deref());
+            if ready.now == 0 {
+                line.wait(idle, Some(ready.ready_at));
+                continue;
+            }
+            if let (Some(proxies), Some(proxy)) = (proxies.as_mut(), &proxy) {
+                proxies.take(proxy.id());
+            }
+            pairs.push(Pair { pool: Arc::clone(self), session: Some(idle.session), proxy });
+        }
+        drop(state);
+        pairs
+    }
+
+    fn take_without_session(
+        self: &Arc<Self>,
+        lane: &Lane,
+        max: usize,
+        now: Timestamp,
+    ) -> Vec<Pair> {
+        let mut pairs = Vec::new();
+        let mut state = self.lock();
+        while pairs.len() < max {
+            let proxy = match &mut state.proxies {
+                None => None,
+                Some(proxies) => {
+                    let open =
+                        |proxy: &Proxy| lane.availability(&self.gate, None, Some(proxy)).now > 0;
+                    match proxies.take_least_used(now, open) {
+                        Some(proxy) => Some(proxy),
+                        None => break,
+                    }
+                }
+            };
+            if proxy.is_none() && lane.availability(&self.gate, None, None).now == 0 {
+                break;
+            }
+            pairs.push(Pair { pool: Arc::clone(self), session: None, proxy });
+        }
+        drop(state);
+        pairs
+    }
+
+    /// Finds a home for sessions that have none, stores it, and puts them into line.
+    async fn settle_in(&self, mut sessions: Vec<Leased>) -> Result<()> {
+        let now = self.clock.now();
+        let mut changes = Vec::new();
+        {
+            let mut state = self.lock();
+            if let Some(proxies) = &mut state.proxies {
+                for session in &mut sessions {
+                    let home = proxies.settle_in(session.home.as_ref(), now);
+                    if home.is_some() && home != session.home {
+                        session.home = home;
+                        changes.push(session.change(SessionState::Valid));
+                    }
+                }
+            }
+        }
+        let replies = if changes.is_empty() {
+            Vec::new()
+        } else {
+            self.sessions.save(changes.clone()).await?
+        };
+        let mut state = self.lock();
+        let stale = changes.iter().zip(replies).filter(|(_, reply)| *reply == LeaseReply::Stale);
+        let stale: Vec<_> = stale.map(|(change, _)| change.lease.clone()).collect();
+        for session in sessions {
+            if stale.contains(&session.lease) {
+                state.forget(&session.lease);
+            } else {
+                state.idle(session, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a pair back with what its check has taught: stores what must be stored, and only then
+    /// lets the session be used again.
+    pub(super) async fn give_back(&self, mut pair: Pair, lesson: Lesson) {
+        self.teach_proxy(pair.proxy.as_deref(), lesson.proxy).await;
+        let Some(session) = pair.session.take() else { return };
+        drop(pair);
+        let changed = session.handle.take_change();
+        if changed.is_none() && lesson.session.is_none() {
+            let now = self.clock.now();
+            self.lock().idle(session, now);
+            return;
+        }
+        let state = lesson.session.unwrap_or_default();
+        let change = session.change(state.clone());
+        let held = self.save_surely(change).await;
+        if state == SessionState::Valid {
+            let now = self.clock.now();
+            let mut locked = self.lock();
+            if held {
+                locked.idle(session, now);
+            } else {
+                locked.forget(&session.lease);
+            }
+            return;
+        }
+        if held {
+            // A session at rest goes back, so that whoever is there when the rest ends can have it.
+            let released = self.sessions.release(std::slice::from_ref(&session.lease)).await;
+            if let Err(error) = released {
+                tracing::warn!(session = %session.handle.id(), error = &error as &dyn std::error::Error,
+                    "a session's lease could not be given back; it ends by itself");
+            }
+        }
+        {
+            let mut locked = self.lock();
+            locked.forget(&session.lease);
+            if let SessionState::CoolingDown { until, .. } = &state {
+                let line = locked.kind(&session.kind);
+                line.next_at = Some(line.next_at.map_or(*until, |next| next.min(*until)));
+            }
+        }
+        let session = session.handle.id().clone();
+        tracing::warn!(%session, state = state.as_str(), "a session is out of use");
+        self.bus.emit(Event::SessionChanged { session, state }).await;
+    }
+
+    /// Stores a change, trying again while the store does not answer: a challenge must not be
+    /// forgotten. False if the lease is over, or the store is gone for longer than a lease.
+    async fn save_surely(&self, change: SessionChange) -> bool {
+        let give_up = tokio::time::Instant::now() + self.lease;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let error = match self.sessions.save(vec![change.clone()]).await {
+                Ok(replies) => return replies == [LeaseReply::Held],
+                Err(error) => error,
+            };
+            tracing::error!(session = %change.lease.id, error = &error as &dyn std::error::Error,
+                "a session's change could not be stored");
+            let late = tokio::time::Instant::now() + pause > give_up;
+            if late || error.certainty() == Certainty::Permanent {
+                return false;
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    async fn teach_proxy(&self, proxy: Option<&Proxy>, lesson: ProxyLesson) {
+        let Some(id) = proxy.map(Proxy::id) else { return };
+        let changed = {
+            let mut state = self.lock();
+            let Some(proxies) = &mut state.proxies else { return };
+            match lesson {
+                ProxyLesson::Nothing => None,
+                ProxyLesson::Good => {
+                    proxies.succeeded(id);
+                    None
+                }
+                ProxyLesson::Failed { until, reason } => {
+                    proxies.failed(id, self.proxy_failures, until, reason)
+                }
+                ProxyLesson::Rest { until, reason } => proxies.rest(id, until, reason),
+            }
+        };
+        let (Some(state), Some(source)) = (changed, &self.source) else { return };
+        tracing::warn!(proxy = %id, ?state, "a proxy rests");
+        if let Err(error) = source.save(&[(id.clone(), state.clone())]).await {
+            tracing::warn!(proxy = %id, error = &error as &dyn std::error::Error,
+                "a proxy's state could not be stored");
+        }
+        self.bus.emit(Event::ProxyChanged { proxy: id.clone(), state }).await;
+    }
+
+    /// When a pair may be ready that is not now; none if that takes the operator.
+    pub(super) fn ready_at(&self, lane: &Lane) -> Option<Timestamp> {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let shared = lane.availability(&self.gate, None, None);
+        let at = match &lane.session {
+            None => match &mut state.proxies {
+                None => Some(now),
+                Some(proxies) => proxies.open_at(now),
+            },
+            Some(kind) => {
+                let line = state.kind(kind);
+                let waiting = line.waiting.peek().map(|Reverse(first)| first.at);
+                let ready = (!line.ready.is_empty()).then_some(now);
+                [waiting, ready, line.next_at].into_iter().flatten().min()
+            }
+        };
+        at.map(|at| at.max(shared.ready_at))
+    }
+
+    /// When to look again even if nothing is known to become ready.
+    pub(super) fn ask_at(&self, lane: &Lane) -> Option<Timestamp> {
+        let kind = lane.session.as_ref()?;
+        Some(self.lock().kind(kind).ask_at)
+    }
+
+    /// Why nothing can go, for people and reports.
+    pub(super) async fn why_not(&self, lane: &Lane) -> Cause {
+        let now = self.clock.now();
+        let ready_at = self.ready_at(lane);
+        if let Some(kind) = &lane.session {
+            match self.census(kind).await {
+                Err(error) => {
+                    return Cause::new(Class::Transient, Scope::Ours, error.to_string());
+                }
+                Ok(census) => {
+                    if let Some(cause) = census.blocking(kind) {
+                        return cause.with_not_before(ready_at);
+                    }
+                }
+            }
+        }
+        if let Some(proxies) = &mut self.lock().proxies
+            && proxies.open_at(now).is_none_or(|at| at > now)
+        {
+            let message = if proxies.is_empty() {
+                "there is no proxy in the list"
+            } else {
+                "no proxy may be used now: all rest or are disabled"
+            };
+            return Cause::new(Class::Blocked, Scope::Proxy, message).with_not_before(ready_at);
+        }
+        let message =
+            "its turn did not come in time: more sessions or a longer deadline would help";
+        Cause::new(Class::RateLimited, Scope::Ours, message).with_not_before(ready_at)
+    }
+
+    async fn census(&self, kind: &SessionKind) -> Result<Census> {
+        let mut census = Census::default();
+        let mut after = None;
+        loop {
+            let page = self.sessions.list(after.as_ref(), 512).await?;
+            let Some(last) = page.last() else { return Ok(census) };
+            after = Some(last.id.clone());
+            for record in page.iter().filter(|record| record.kind == *kind) {
+                census.count(&record.state);
+            }
+        }
+    }
+
+    /// All leases that must be renewed.
+    pub(super) fn leases(&self) -> Vec<SessionLease> {
+        let state = self.lock();
+        state.held.iter().map(|(id, held)| SessionLease::new(id.clone(), held.fence)).collect()
+    }
+
+    /// A lease is over: whoever uses the session stops.
+    pub(super) fn lose(&self, lease: &SessionLease) {
+        let mut state = self.lock();
+        if let Some(held) = state.held.get(&lease.id).filter(|held| held.fence == lease.fence) {
+            held.lost.cancel();
+            state.held.remove(&lease.id);
+        }
+    }
+
+    /// Gives sessions back to the store that were not used since `before`; all of them for `None`.
+    pub(super) async fn release_idle(&self, before: Option<Timestamp>) {
+        let mut idle = Vec::new();
+        {
+            let mut state = self.lock();
+            for line in state.kinds.values_mut() {
+                let waiting = line.waiting.drain().map(|Reverse(waiting)| waiting);
+                let (old, young): (Vec<_>, Vec<_>) = waiting
+                    .partition(|waiting| before.is_none_or(|before| waiting.idle.since < before));
+                line.waiting = young.into_iter().map(Reverse).collect();
+                idle.extend(old.into_iter().map(|waiting| waiting.idle.session));
+                let ready = std::mem::take(&mut line.ready);
+                for one in ready {
+                    if before.is_none_or(|before| one.since < before) {
+                        idle.push(one.session);
+                    } else {
+                        line.ready.push_back(one);
+                    }
+                }
+                line.ask_at = Timestamp::default();
+            }
+        }
+        if idle.is_empty() {
+            return;
+        }
+        let changes: Vec<_> = idle
+            .iter()
+            .filter(|session| session.handle.take_change().is_some())
+            .map(|session| session.change(SessionState::Valid))
+            .collect();
+        let leases: Vec<_> = idle.iter().map(|session| session.lease.clone()).collect();
+        let stored = async {
+            if !changes.is_empty() {
+                self.sessions.save(changes).await?;
+            }
+            self.sessions.release(&leases).await
+        };
+        if let Err(error) = stored.await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "sessions could not be given back; their leases end by themselves"
+            );
+        }
+        let mut state = self.lock();
+        for lease in &leases {
+            state.forget(lease);
+        }
+    }
+
+    /// Sessions leased now.
+    pub(super) fn held(&self) -> usize {
+        self.lock().held.len()
+    }
+}
+
+impl Kind {
+    fn wait(&mut self, idle: Idle, at: Option<Timestamp>) {
+        let order = self.waiting.len() as u64;
+        // Without a time only the operator helps: look again once in a while.
+        let at = at.unwrap_or(idle.since + ASK_AGAIN);
+        self.waiting.push(Reverse(Waiting { at, order, idle }));
+    }
+}
+
+impl Leased {
+    fn new(record: SessionRecord, fence: Fence, lost: CancellationToken) -> Self {
+        Self {
+            handle: Arc::new(SessionHandle::new(record.id.clone(), record.credentials)),
+            kind: record.kind,
+            lease: SessionLease::new(record.id, fence),
+            home: record.home_proxy,
+            lost,
+        }
+    }
+
+    fn change(&self, state: SessionState) -> SessionChange {
+        let credentials: Arc<Credentials> = self.handle.credentials();
+        SessionChange::new(self.lease.clone(), state, credentials, self.home.clone())
+    }
+}
+
+/// How many sessions of a kind stand where.
+#[derive(Debug, Default)]
+struct Census {
+    counts: [(&'static str, usize); 7],
+    total: usize,
+}
+
+impl Census {
+    fn count(&mut self, state: &SessionState) {
+        let word = state.as_str();
+        self.total += 1;
+        let slot = self.counts.iter_mut().find(|(known, count)| *known == word || *count == 0);
+        if let Some((known, count)) = slot {
+            *known = word;
+            *count += 1;
+        }
+    }
+
+    fn of(&self, word: &str) -> usize {
+        self.counts.iter().find(|(known, _)| *known == word).map_or(0, |(_, count)| *count)
+    }
+
+    /// Why no session of the kind can be used, if so.
+    fn blocking(&self, kind: &SessionKind) -> Option<Cause> {
+        if self.total == 0 {
+            let message = format!("there is no session of the kind {kind}: import one");
+            return Some(Cause::new(Class::AuthRequired, Scope::Session, message));
+        }
+        if self.of("valid") > 0 {
+            return None;
+        }
+        let counts = self.counts.iter().filter(|(_, count)| *count > 0);
+        let counts: Vec<_> =
+            counts.map(|(word, count)| format!("{count} {}", word.replace('_', " "))).collect();
+        let (class, help) = if self.of("cooling_down") > 0 {
+            (Class::RateLimited, "wait until a rest is over")
+        } else if self.of("challenged") > 0 {
+            (
+                Class::ChallengeRequired,
+                "answer the challenge in the app, then reinstate the session",
+            )
+        } else {
+            (Class::AuthRequired, "log in again and import the session anew")
+        };
+        let message =
+            format!("no session of the kind {kind} can be used ({}): {help}", counts.join(", "));
+        Some(Cause::new(class, Scope::Session, message))
+    }
+}
+
+impl Lane {
+    /// What the gate says of one request of this lane, whatever its endpoint.
+    fn availability(
+        &self,
+        gate: &Gate,
+        session: Option<&SessionHandle>,
+        proxy: Option<&Proxy>,
+    ) -> Availability {
+        let keys: &GateKeys = &self.keys;
+        gate.availability(&keys.needs(None, &self.limits, session, proxy))
+    }
+}

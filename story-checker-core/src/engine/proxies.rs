@@ -1,0 +1,252 @@
+//! Which proxies may be used: states, homes, and the choice among them. Plain data under the pool's
+//! lock.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::id::ProxyId;
+use crate::proxy::{Proxy, ProxyState};
+
+#[derive(Debug, Default)]
+pub(super) struct Proxies {
+    slots: BTreeMap<ProxyId, Slot>,
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Slot {
+    proxy: Arc<Proxy>,
+    state: ProxyState,
+    /// Failures in a row.
+    failures: u32,
+    /// Sessions that live here.
+    homes: usize,
+    /// Checks that run through it now.
+    busy: usize,
+    last_use: u64,
+}
+
+/// Where a session can be seen through.
+#[derive(Debug)]
+pub(super) enum Home {
+    /// Its proxy rests until then, or (none) waits for the operator.
+    Closed(Option<Timestamp>),
+    /// There are no proxies at all: directly.
+    Direct,
+    /// It has no home, or one that is gone.
+    Missing,
+    /// Through this proxy.
+    Open(Arc<Proxy>),
+}
+
+impl Slot {
+    /// When it may be used: now, later, or not without the operator.
+    fn open_at(&mut self, now: Timestamp) -> Option<Timestamp> {
+        match &self.state {
+            ProxyState::Active => Some(now),
+            ProxyState::Cooling { until, .. } if *until <= now => {
+                self.state = ProxyState::Active;
+                self.failures = 0;
+                Some(now)
+            }
+            ProxyState::Cooling { until, .. } => Some(*until),
+            ProxyState::Disabled { .. } => None,
+        }
+    }
+}
+
+impl Proxies {
+    /// Takes a new list over; what is known of proxies that stay is kept.
+    pub(super) fn replace(&mut self, listed: Vec<Proxy>, states: Vec<(ProxyId, ProxyState)>) {
+        let mut old = std::mem::take(&mut self.slots);
+        let mut states: BTreeMap<_, _> = states.into_iter().collect();
+        for proxy in listed {
+            let id = proxy.id().clone();
+            let state = states.remove(&id).unwrap_or_default();
+            let slot = match old.remove(&id) {
+                Some(slot) if *slot.proxy == proxy => Slot { state, ..slot },
+                Some(slot) => Slot { proxy: Arc::new(proxy), state, ..slot },
+                None => Slot {
+                    proxy: Arc::new(proxy),
+                    state,
+                    failures: 0,
+                    homes: 0,
+                    busy: 0,
+                    last_use: 0,
+                },
+            };
+            self.slots.insert(id, slot);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// When the first proxy may be used.
+    pub(super) fn open_at(&mut self, now: Timestamp) -> Option<Timestamp> {
+        self.slots.values_mut().filter_map(|slot| slot.open_at(now)).min()
+    }
+
+    pub(super) fn home(&mut self, home: Option<&ProxyId>, now: Timestamp) -> Home {
+        let Some(slot) = home.and_then(|id| self.slots.get_mut(id)) else { return Home::Missing };
+        match slot.open_at(now) {
+            Some(at) if at <= now => Home::Open(Arc::clone(&slot.proxy)),
+            closed => Home::Closed(closed),
+        }
+    }
+
+    /// The home of a session that comes in: its own if that still exists, else the usable proxy with
+    /// the fewest. None while no proxy may be used.
+    pub(super) fn settle_in(&mut self, home: Option<&ProxyId>, now: Timestamp) -> Option<ProxyId> {
+        if let Some(slot) = home.and_then(|id| self.slots.get_mut(id)) {
+            slot.homes += 1;
+            return home.cloned();
+        }
+        let usable = |slot: &mut Slot| slot.open_at(now).is_some_and(|at| at <= now);
+        let open =
+            self.slots.iter_mut().filter_map(|(id, slot)| usable(slot).then_some((id, slot)));
+        let (id, slot) = open.min_by_key(|(_, slot)| slot.homes)?;
+        slot.homes += 1;
+        Some(id.clone())
+    }
+
+    pub(super) fn take(&mut self, id: &ProxyId) {
+        self.uses += 1;
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.busy += 1;
+            slot.last_use = self.uses;
+        }
+    }
+
+    pub(super) fn give_back(&mut self, id: &ProxyId) {
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.busy = slot.busy.saturating_sub(1);
+        }
+    }
+
+    /// The usable proxy with the least to do, the longest unused first.
+    pub(super) fn take_least_used(
+        &mut self,
+        now: Timestamp,
+        may: impl Fn(&Proxy) -> bool,
+    ) -> Option<Arc<Proxy>> {
+        let open = self.slots.values_mut().filter_map(|slot| {
+            let open = slot.open_at(now).is_some_and(|at| at <= now) && may(&slot.proxy);
+            open.then_some((slot.busy, slot.last_use, &slot.proxy))
+        });
+        let (_, _, proxy) = open.min_by_key(|(busy, last_use, _)| (*busy, *last_use))?;
+        let proxy = Arc::clone(proxy);
+        self.take(proxy.id());
+        Some(proxy)
+    }
+
+    pub(super) fn succeeded(&mut self, id: &ProxyId) {
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.failures = 0;
+        }
+    }
+
+    /// Counts a failure; the new state if that was one too many.
+    pub(super) fn failed(
+        &mut self,
+        id: &ProxyId,
+        most: u32,
+        until: Timestamp,
+        reason: String,
+    ) -> Option<ProxyState> {
+        let slot = self.slots.get_mut(id)?;
+        slot.failures += 1;
+        if slot.failures < most { None } else { self.rest(id, until, reason) }
+    }
+
+    /// Lets a proxy rest; the new state, unless it rests longer or is disabled already.
+    pub(super) fn rest(
+        &mut self,
+        id: &ProxyId,
+        until: Timestamp,
+        reason: String,
+    ) -> Option<ProxyState> {
+        let slot = self.slots.get_mut(id)?;
+        match &slot.state {
+            ProxyState::Disabled { .. } => return None,
+            ProxyState::Cooling { until: known, .. } if *known >= until => return None,
+            ProxyState::Cooling { .. } | ProxyState::Active => {}
+        }
+        slot.state = ProxyState::Cooling { until, reason };
+        Some(slot.state.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000);
+
+    fn proxies(hosts: &[&str]) -> Proxies {
+        let mut proxies = Proxies::default();
+        let listed = hosts.iter().map(|host| Proxy::new(format!("{host}:1").parse().unwrap()));
+        proxies.replace(listed.collect(), vec![]);
+        proxies
+    }
+
+    fn id(host: &str) -> ProxyId {
+        ProxyId::new(format!("http://{host}:1"))
+    }
+
+    #[test]
+    fn sessions_spread_over_the_proxies_and_keep_their_home() {
+        let mut proxies = proxies(&["a", "b"]);
+        let homes: Vec<_> = (0..4).filter_map(|_| proxies.settle_in(None, NOW)).collect();
+        assert_eq!(homes, [id("a"), id("b"), id("a"), id("b")]);
+        assert_eq!(proxies.settle_in(Some(&id("a")), NOW), Some(id("a")));
+        assert_eq!(proxies.settle_in(Some(&id("gone")), NOW), Some(id("b")));
+    }
+
+    #[test]
+    fn several_failures_in_a_row_let_a_proxy_rest_and_time_brings_it_back() {
+        let mut proxies = proxies(&["a"]);
+        let until = NOW + Duration::from_secs(60);
+        let mut fail = |proxies: &mut Proxies| proxies.failed(&id("a"), 2, until, "reset".into());
+        assert_eq!(fail(&mut proxies), None);
+        proxies.succeeded(&id("a"));
+        assert_eq!(fail(&mut proxies), None, "a success in between starts the count anew");
+        assert!(matches!(fail(&mut proxies), Some(ProxyState::Cooling { .. })));
+        assert!(matches!(proxies.home(Some(&id("a")), NOW), Home::Closed(Some(at)) if at == until));
+        assert_eq!(proxies.open_at(NOW), Some(until));
+        assert!(matches!(proxies.home(Some(&id("a")), until), Home::Open(_)));
+    }
+
+    #[test]
+    fn a_rest_is_never_shortened_and_a_disabled_proxy_stays_disabled() {
+        let mut proxies = proxies(&["a", "b"]);
+        let long = NOW + Duration::from_secs(600);
+        assert!(proxies.rest(&id("a"), long, "407".into()).is_some());
+        assert_eq!(proxies.rest(&id("a"), NOW + Duration::from_secs(1), "x".into()), None);
+
+        let disabled = ProxyState::Disabled { reason: "operator".into() };
+        let listed = vec![Proxy::new("b:1".parse().unwrap())];
+        proxies.replace(listed, vec![(id("b"), disabled)]);
+        assert_eq!(proxies.rest(&id("b"), long, "x".into()), None);
+        assert_eq!(proxies.open_at(NOW), None);
+        assert!(matches!(proxies.home(Some(&id("a")), NOW), Home::Missing), "no longer listed");
+        assert!(proxies.settle_in(None, NOW).is_none());
+    }
+
+    #[test]
+    fn the_least_used_proxy_is_taken_first() {
+        let mut proxies = proxies(&["a", "b", "c"]);
+        let mut take = || proxies.take_least_used(NOW, |_| true).map(|proxy| proxy.id().clone());
+        assert_eq!(
+            [take(), take(), take(), take()],
+            [Some(id("a")), Some(id("b")), Some(id("c")), Some(id("a"))]
+        );
+        proxies.give_back(&id("b"));
+        let next = proxies.take_least_used(NOW, |proxy| proxy.id() != &id("c"));
+        assert_eq!(next.unwrap().id(), &id("b"));
+    }
+}

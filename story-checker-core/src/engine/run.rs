@@ -1,0 +1,341 @@
+//! One call of a checker, from claimed jobs to settlements.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use super::event::Event;
+use super::lane::Lane;
+use super::pool::{Lesson, Pair, ProxyLesson};
+use super::running::Wanted;
+use super::shared::{Settlements, Settling, Shared, count};
+use crate::charge::{ProxyCharge, SessionCharge, charge};
+use crate::checker::CheckContext;
+use crate::clock::Timestamp;
+use crate::fault::{Class, Fault, Scope};
+use crate::queue::{ClaimedJob, Outcome, Settlement};
+use crate::report::{Cause, Evidence, Report, Timings, Verdict};
+use crate::retry::{DeadReason, Decision, JobHistory, decide};
+use crate::session::SessionState;
+use crate::target::Target;
+
+/// Checks `jobs` on `pair` and sends what came out to the queue.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    lane: Arc<Lane>,
+    pair: Pair,
+    jobs: Vec<ClaimedJob>,
+    settlements: Settlements,
+) {
+    let group = shared.running.start(jobs.iter().map(|job| job.lease));
+    let mut settled = Vec::with_capacity(jobs.len());
+    let (mut run, mut targets) = (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
+    for job in jobs {
+        match read_payload(&job.payload) {
+            Ok(target) if job.crashes >= shared.config.max_crashes => {
+                settled.push(crashed(&shared, &job, target));
+            }
+            Ok(target) => {
+                run.push(job);
+                targets.push(target);
+            }
+            Err(reason) => settled.push(bad_payload(&job, reason)),
+        }
+    }
+    let started = (shared.clock.now(), Instant::now());
+    let answers = if run.is_empty() {
+        drop(pair);
+        Vec::new()
+    } else {
+        count(&shared.counters.checks);
+        let answers = ask(&shared, &lane, &pair, &run, &targets, &group.cancel).await;
+        let lesson = learn(&shared, &answers);
+        shared.pool.give_back(pair, lesson).await;
+        answers
+    };
+    let now = shared.clock.now();
+    let timings = Timings::new(started.0, started.1.elapsed());
+    for ((job, target), answer) in run.iter().zip(targets).zip(answers) {
+        match shared.running.wanted(job.lease) {
+            Wanted::Lost => {
+                count(&shared.counters.stale);
+                shared.running.end(std::iter::once(job.lease));
+            }
+            Wanted::Cancelled if answer.is_err() => {
+                let event = Event::Cancelled { job: job.lease.id, batch: job.batch };
+                let settlement = Settlement::new(job.lease, Outcome::Cancelled);
+                settled.push(Settling { settlement, event: Some(event) });
+            }
+            Wanted::Cancelled | Wanted::Yes => {
+                settled.push(conclude(&shared, job, target, answer, timings, now));
+            }
+        }
+    }
+    if !settled.is_empty() && settlements.send(settled).await.is_err() {
+        tracing::error!("settlements were lost: their leases end by themselves");
+    }
+}
+
+fn read_payload(payload: &[u8]) -> Result<Target, String> {
+    let text = std::str::from_utf8(payload).map_err(|error| error.to_string())?;
+    text.parse().map_err(|error: crate::InvalidTarget| error.to_string())
+}
+
+/// Calls the checker and makes sure that there is one answer per target, whatever happens.
+async fn ask(
+    shared: &Shared,
+    lane: &Lane,
+    pair: &Pair,
+    jobs: &[ClaimedJob],
+    targets: &[Target],
+    cancel: &tokio_util::sync::CancellationToken,
+) -> Vec<Result<Report, Fault>> {
+    let now = shared.clock.now();
+    let last = jobs.iter().map(|job| job.deadline.map_or(Timestamp::MAX, |at| at)).max();
+    let time = last.map_or(Duration::ZERO, |at| at.since(now)).min(shared.config.check_timeout);
+    let deadline = Instant::now() + time;
+    let profile = lane.checker.profile();
+    let (gate, cache) = (Arc::clone(&shared.gate), Arc::clone(&shared.cache));
+    let cx = CheckContext::new(profile, gate, cache, Arc::clone(&shared.clock))
+        .with_keys(Arc::clone(&lane.keys), Arc::clone(&lane.limits))
+        .with_session(pair.session().cloned())
+        .with_proxy(pair.proxy().cloned())
+        .with_deadline(deadline)
+        .with_patience(shared.config.patience)
+        .with_cancellation(cancel.clone());
+    let lost = pair.lost();
+    let all = |fault: Fault| targets.iter().map(|_| Err(fault.clone())).collect();
+    let cancelled = |why| all(Fault::new(Class::Cancelled, Scope::Ours, why));
+    // The checker sees its deadline and stops by itself; the timer is for one that does not.
+    let late = deadline + Duration::from_secs(1);
+    let answers = tokio::select! {
+        biased;
+        answers = AssertUnwindSafe(lane.checker.check(targets, &cx)).catch_unwind() => answers,
+        () = cancel.cancelled() => return cancelled("nobody wants the answer any more"),
+        () = lost.cancelled() => return cancelled("the session's lease was lost"),
+        () = shared.abort.cancelled() => return cancelled("the engine was stopped"),
+        () = tokio::time::sleep_until(late) => {
+            let message = format!("the check took longer than {}", humantime::format_duration(time));
+            return all(Fault::new(Class::Timeout, Scope::Endpoint, message));
+        }
+    };
+    match answers {
+        Ok(answers) if answers.len() == targets.len() => answers,
+        Ok(answers) => {
+            let message = format!(
+                "the checker {} gave {} answers for {} targets; this is a bug in it",
+                lane.checker,
+                answers.len(),
+                targets.len()
+            );
+            tracing::error!("{message}");
+            all(Fault::new(Class::Permanent, Scope::Ours, message))
+        }
+        Err(panic) => {
+            count(&shared.counters.panics);
+            let what = panic
+                .downcast_ref::<&str>()
+                .map(ToString::to_string)
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "no message".to_owned());
+            let message =
+                format!("the checker {} panicked: {what}; this is a bug in it", lane.checker);
+            tracing::error!("{message}");
+            all(Fault::new(Class::Transient, Scope::Ours, message))
+        }
+    }
+}
+
+/// What the answers say about the pair: the worst for the session, and one word on the proxy.
+fn learn(shared: &Shared, answers: &[Result<Report, Fault>]) -> Lesson {
+    let now = shared.clock.now();
+    let mut lesson = Lesson::default();
+    for answer in answers {
+        let fault = match answer {
+            Ok(_) => {
+                if matches!(lesson.proxy, ProxyLesson::Nothing) {
+                    lesson.proxy = ProxyLesson::Good;
+                }
+                continue;
+            }
+            Err(fault) => fault,
+        };
+        let charge = charge(fault.class, fault.scope);
+        let reason = || fault.message.clone().into_owned();
+        let until = |rest: Duration| fault.until.unwrap_or(now + rest);
+        let state = match charge.session {
+            SessionCharge::Challenge => Some(SessionState::Challenged { reason: reason() }),
+            SessionCharge::NeedLogin => Some(SessionState::NeedsLogin { reason: reason() }),
+            SessionCharge::Suspend => Some(SessionState::Suspended { reason: reason() }),
+            SessionCharge::Cool => {
+                let until = until(shared.config.session_rest);
+                Some(SessionState::CoolingDown { until, reason: reason() })
+            }
+            SessionCharge::Nothing => None,
+        };
+        if severity(state.as_ref()) > severity(lesson.session.as_ref()) {
+            lesson.session = state;
+        }
+        match (charge.proxy, &lesson.proxy) {
+            (ProxyCharge::Cool, _) => {
+                lesson.proxy =
+                    ProxyLesson::Rest { until: until(shared.config.rest), reason: reason() };
+            }
+            (ProxyCharge::Count, ProxyLesson::Nothing | ProxyLesson::Good) => {
+                lesson.proxy =
+                    ProxyLesson::Failed { until: until(shared.config.rest), reason: reason() };
+            }
+            (ProxyCharge::Count | ProxyCharge::Nothing, _) => {}
+        }
+    }
+    lesson
+}
+
+fn severity(state: Option<&SessionState>) -> u8 {
+    match state {
+        Some(SessionState::Challenged { .. }) => 4,
+        Some(SessionState::Suspended { .. }) => 3,
+        Some(SessionState::CoolingDown { .. }) => 1,
+        Some(SessionState::Valid) | None => 0,
+        Some(_) => 2,
+    }
+}
+
+/// Turns one answer into the end of its lease.
+fn conclude(
+    shared: &Shared,
+    job: &ClaimedJob,
+    target: Target,
+    answer: Result<Report, Fault>,
+    timings: Timings,
+    now: Timestamp,
+) -> Settling {
+    let fault = match answer {
+        Ok(report) if matches!(report.verdict, Verdict::Unknown { .. }) => {
+            let message = "the checker reported `unknown` instead of a fault; this is a bug in it";
+            Fault::new(Class::Permanent, Scope::Ours, message).with_evidence(report.evidence)
+        }
+        Ok(report) => return finish(shared, job, report, None),
+        Err(fault) => fault,
+    };
+    let history = JobHistory {
+        attempt: job.attempt,
+        deferrals: job.deferrals,
+        deadline: job.deadline,
+        ..JobHistory::new(job.lease.id)
+    };
+    let put_off = |until: Timestamp, attempt_used: bool| {
+        let cause = Cause::from(&fault);
+        let (job, batch) = (job.lease.id, job.batch);
+        Some(Event::PutOff { job, batch, cause, until, attempt_used })
+    };
+    let (outcome, event) = match decide(&shared.config.retry, &history, &fault, now) {
+        Decision::Dead { reason, not_before } => {
+            let evidence = fault.evidence.clone().map(|evidence| *evidence).unwrap_or_default();
+            let mut cause = Cause::from(&fault);
+            cause.not_before = not_before.or(cause.not_before);
+            if reason != DeadReason::Permanent {
+                cause.message = format!("{} ({})", cause.message, reason.as_str());
+            }
+            let report = Report::unknown(target, cause, evidence, timings);
+            return finish(shared, job, report, Some(reason));
+        }
+        Decision::Defer { not_before } => {
+            count(&shared.counters.deferred);
+            let outcome = Outcome::Defer { after: not_before.since(now), note: fault.to_string() };
+            (outcome, put_off(not_before, false))
+        }
+        Decision::Release { not_before } => {
+            count(&shared.counters.released);
+            (Outcome::Release { after: not_before.since(now) }, None)
+        }
+        Decision::Retry { not_before } => {
+            count(&shared.counters.retried);
+            let outcome = Outcome::Retry { after: not_before.since(now), note: fault.to_string() };
+            (outcome, put_off(not_before, true))
+        }
+    };
+    tracing::debug!(%target, %fault, ?outcome, "no answer");
+    Settling { settlement: Settlement::new(job.lease, outcome), event }
+}
+
+/// Ends a job with its report.
+pub(super) fn finish(
+    shared: &Shared,
+    job: &ClaimedJob,
+    report: Report,
+    dead: Option<DeadReason>,
+) -> Settling {
+    let result = if shared.config.store_reports {
+        serde_json::to_vec(&report).map(Bytes::from).unwrap_or_else(|error| {
+            tracing::error!(%error, "a report could not be written as JSON; it is stored empty");
+            Bytes::new()
+        })
+    } else {
+        Bytes::new()
+    };
+    let outcome = match dead {
+        None => Outcome::Done { result },
+        Some(reason) => Outcome::Dead { reason, result },
+    };
+    let (report, batch) = (Arc::new(report), job.batch);
+    let event = Event::Reported { job: job.lease.id, batch, report };
+    Settling { settlement: Settlement::new(job.lease, outcome), event: Some(event) }
+}
+
+fn crashed(shared: &Shared, job: &ClaimedJob, target: Target) -> Settling {
+    let message = format!(
+        "its worker died {} times while checking it, so it is not tried again",
+        job.crashes
+    );
+    let cause = Cause::new(Class::Permanent, Scope::Ours, message);
+    let timings = Timings::new(shared.clock.now(), Duration::ZERO);
+    let report = Report::unknown(target, cause, Evidence::default(), timings);
+    finish(shared, job, report, Some(DeadReason::Crashed))
+}
+
+fn bad_payload(job: &ClaimedJob, reason: String) -> Settling {
+    tracing::error!(job = %job.lease.id, %reason, "a job's payload cannot be understood");
+    let dead = Outcome::Dead { reason: DeadReason::BadPayload, result: Bytes::new() };
+    let event = Event::Dropped { job: job.lease.id, batch: job.batch, reason };
+    Settling { settlement: Settlement::new(job.lease, dead), event: Some(event) }
+}
+
+/// Ends jobs that nothing will get to before their deadline.
+pub(super) async fn give_up(
+    shared: &Arc<Shared>,
+    lane: &Lane,
+    jobs: Vec<ClaimedJob>,
+    settlements: &Settlements,
+) {
+    shared.running.start(jobs.iter().map(|job| job.lease));
+    let cause = shared.pool.why_not(lane).await;
+    let ids: Vec<_> = jobs.iter().map(|job| job.lease.id).collect();
+    let views = shared.queue.get(&ids).await.unwrap_or_default();
+    let mut notes = views.into_iter().map(|view| view.map(|view| view.note).unwrap_or_default());
+    let mut settled = Vec::with_capacity(jobs.len());
+    for job in &jobs {
+        let note = notes.next().unwrap_or_default();
+        let target = match read_payload(&job.payload) {
+            Ok(target) => target,
+            Err(reason) => {
+                settled.push(bad_payload(job, reason));
+                continue;
+            }
+        };
+        let mut cause = cause.clone();
+        if !note.is_empty() {
+            cause.message = format!("{}; the last try said: {note}", cause.message);
+        }
+        let timings = Timings::new(shared.clock.now(), Duration::ZERO);
+        let report = Report::unknown(target, cause, Evidence::default(), timings);
+        settled.push(finish(shared, job, report, Some(DeadReason::Deadline)));
+    }
+    if settlements.send(settled).await.is_err() {
+        tracing::error!("settlements were lost: their leases end by themselves");
+    }
+}

@@ -1,0 +1,91 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::config::EngineConfig;
+use super::event::{Bus, Event};
+use super::lane::Lane;
+use super::pool::Pool;
+use super::running::Running;
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::gate::Gate;
+use crate::id::{IdSource, WorkerId};
+use crate::queue::{JobQueue, Settlement};
+
+/// What the engine's tasks share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) config: EngineConfig,
+    pub(super) worker: WorkerId,
+    pub(super) lanes: Vec<Arc<Lane>>,
+    pub(super) queue: Arc<dyn JobQueue>,
+    pub(super) cache: Arc<dyn Cache>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) bus: Arc<Bus>,
+    pub(super) ids: IdSource,
+    pub(super) running: Running,
+    pub(super) groups: AtomicUsize,
+    pub(super) counters: Counters,
+    pub(super) paused: AtomicBool,
+    /// Something may go that could not before: a pair is back, the pause is over.
+    pub(super) wake: Notify,
+    /// The queue has become shorter.
+    pub(super) space: Notify,
+    /// No more claims.
+    pub(super) stop: CancellationToken,
+    /// No more waiting for anything.
+    pub(super) abort: CancellationToken,
+}
+
+/// Counts since the engine's start.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) reported: AtomicU64,
+    pub(super) unknown: AtomicU64,
+    pub(super) cancelled: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) retried: AtomicU64,
+    pub(super) deferred: AtomicU64,
+    pub(super) released: AtomicU64,
+    pub(super) stale: AtomicU64,
+    pub(super) panics: AtomicU64,
+    pub(super) checks: AtomicU64,
+}
+
+/// Adds one.
+pub(super) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// A settlement on its way to the queue, with the event that follows once it is stored.
+#[derive(Debug)]
+pub(super) struct Settling {
+    pub(super) settlement: Settlement,
+    pub(super) event: Option<Event>,
+}
+
+/// Where settlements go. It is closed once every check has ended.
+pub(super) type Settlements = mpsc::Sender<Vec<Settling>>;
+
+/// One running call of a checker; counted until it is dropped.
+#[derive(Debug)]
+pub(super) struct Slot(Arc<Shared>);
+
+impl Slot {
+    pub(super) fn take(shared: &Arc<Shared>) -> Self {
+        shared.groups.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.groups.fetch_sub(1, Ordering::AcqRel);
+        self.0.wake.notify_one();
+    }
+}

@@ -1,0 +1,398 @@
+//! The engine's tasks: one that dispatches, one that settles, one that keeps everything alive.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::event::Event;
+use super::lane::Lane;
+use super::run::{give_up, run};
+use super::running::Wanted;
+use super::shared::{Settlements, Settling, Shared, Slot, count};
+use crate::clock::Timestamp;
+use crate::error::{Certainty, Error, Result};
+use crate::queue::{Beat, BeatReply, ClaimRequest, MAX_ITEMS, QueueName, Settled};
+use crate::report::Verdict;
+use crate::session::LeaseReply;
+
+/// How often to look for jobs that are too late, at the least.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// The longest pause between two tries when a store does not answer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Runs the engine until it is stopped and everything in flight has ended.
+pub(super) async fn supervise(shared: Arc<Shared>) {
+    let (settlements, inbox) = mpsc::channel(256);
+    let checks = TaskTracker::new();
+    let helpers = TaskTracker::new();
+    let settler = tokio::spawn(settle(Arc::clone(&shared), inbox));
+    helpers.spawn(keep_alive(Arc::clone(&shared)));
+    helpers.spawn(watch_proxies(Arc::clone(&shared)));
+    dispatch(&shared, &checks, &settlements).await;
+    checks.close();
+    checks.wait().await;
+    // Once the last sender is gone the settler writes what it has and ends.
+    drop(settlements);
+    if let Err(error) = settler.await {
+        tracing::error!(%error, "the settling task failed");
+    }
+    shared.pool.release_idle(None).await;
+    // Nothing is leased any more: the beat may end.
+    shared.abort.cancel();
+    helpers.close();
+    helpers.wait().await;
+    shared.bus.close();
+}
+
+/// Doubling pauses while a store does not answer.
+#[derive(Debug, Default)]
+struct Pause(u32);
+
+impl Pause {
+    fn next(&mut self) -> Duration {
+        self.0 += 1;
+        Duration::from_millis(50).saturating_mul(1 << self.0.min(10)).min(LONGEST_PAUSE)
+    }
+}
+
+async fn dispatch(shared: &Arc<Shared>, checks: &TaskTracker, settlements: &Settlements) {
+    let queues: Vec<_> = shared.lanes.iter().map(|lane| lane.queue.clone()).collect();
+    // How many pairs each lane asks for: doubles while they all get work, so that a few targets do
+    // not lease a hundred sessions.
+    let mut appetite = vec![1; shared.lanes.len()];
+    let mut housekeeping = Instant::now();
+    let mut pause = Pause::default();
+    let mut turn = 0;
+    while !shared.stop.is_cancelled() {
+        if shared.paused.load(Ordering::Acquire) {
+            tokio::select! {
+                () = shared.wake.notified() => {}
+                () = shared.stop.cancelled() => {}
+            }
+            continue;
+        }
+        let mut round = Round::default();
+        for step in 0..shared.lanes.len() {
+            let index = (turn + step) % shared.lanes.len();
+            let lane = &shared.lanes[index];
+            match serve(shared, lane, &mut appetite[index], checks, settlements).await {
+                Ok(served) => round.add(served),
+                Err(error) => round.failed = Some(error),
+            }
+        }
+        turn += 1;
+        if housekeeping.elapsed() >= HOUSEKEEPING || !round.claimed {
+            housekeeping = Instant::now();
+            if let Err(error) = sort_out(shared, settlements).await {
+                round.failed = Some(error);
+            }
+        }
+        if let Some(error) = round.failed {
+            let wait = pause.next();
+            tracing::warn!(error = &error as &dyn std::error::Error, ?wait, "dispatching pauses");
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = shared.stop.cancelled() => {}
+            }
+            continue;
+        }
+        pause = Pause::default();
+        if !round.claimed {
+            rest(shared, &queues, &round).await;
+        }
+    }
+}
+
+/// What one look at the lanes came to.
+#[derive(Debug, Default)]
+struct Round {
+    claimed: bool,
+    /// Some lane had pairs but no jobs: new jobs matter.
+    hungry: bool,
+    failed: Option<Error>,
+}
+
+impl Round {
+    fn add(&mut self, served: Served) {
+        self.claimed |= matches!(served, Served::Claimed);
+        self.hungry |= matches!(served, Served::NoJobs);
+    }
+}
+
+#[derive(Debug)]
+enum Served {
+    Claimed,
+    NoJobs,
+    NoPairs,
+}
+
+/// Gives work to the pairs of one lane that are ready: pairs and gate first, and no more jobs are
+/// claimed than can go now.
+async fn serve(
+    shared: &Arc<Shared>,
+    lane: &Arc<Lane>,
+    appetite: &mut usize,
+    checks: &TaskTracker,
+    settlements: &Settlements,
+) -> Result<Served> {
+    let busy = shared.groups.load(Ordering::Acquire);
+    let free = shared.config.max_in_flight.get().saturating_sub(busy);
+    let most = free.min(MAX_ITEMS.div_ceil(lane.max_batch));
+    let mut pairs = match most {
+        0 => return Ok(Served::NoPairs),
+        most => shared.pool.take(lane, most.min(*appetite)).await?,
+    };
+    if pairs.is_empty() {
+        return Ok(Served::NoPairs);
+    }
+    let want = (pairs.len() * lane.max_batch).min(MAX_ITEMS);
+    let wants = vec![(lane.queue.clone(), want)];
+    let request = ClaimRequest::new(wants, shared.worker.clone(), shared.config.lease);
+    let mut jobs = shared.queue.claim(&request).await?.jobs;
+    let full = jobs.len() == want;
+    if jobs.is_empty() {
+        *appetite = 1;
+        return Ok(Served::NoJobs);
+    }
+    let mut groups = 0;
+    while !jobs.is_empty()
+        && let Some(pair) = pairs.pop()
+    {
+        let rest = jobs.split_off(lane.max_batch.min(jobs.len()));
+        let group = std::mem::replace(&mut jobs, rest);
+        let slot = Slot::take(shared);
+        let check = run(Arc::clone(shared), Arc::clone(lane), pair, group, settlements.clone());
+        checks.spawn(async move {
+            check.await;
+            drop(slot);
+        });
+        groups += 1;
+    }
+    *appetite = if full {
+        appetite.saturating_mul(2).min(shared.config.max_in_flight.get())
+    } else {
+        groups
+    };
+    Ok(Served::Claimed)
+}
+
+/// Ends jobs whose deadline has passed, or will before anything can go.
+async fn sort_out(shared: &Arc<Shared>, settlements: &Settlements) -> Result<()> {
+    for lane in &shared.lanes {
+        let mut within = Duration::ZERO;
+        let idle = shared.groups.load(Ordering::Acquire) == 0;
+        if shared.config.give_up_early && idle {
+            let now = shared.clock.now();
+            let ready_at = shared.pool.ready_at(lane).unwrap_or(Timestamp::MAX);
+            within = ready_at.since(now);
+        }
+        let wants = vec![(lane.queue.clone(), MAX_ITEMS)];
+        let mut request = ClaimRequest::new(wants, shared.worker.clone(), shared.config.lease);
+        request.hopeless_within = Some(within);
+        loop {
+            let jobs = shared.queue.claim(&request).await?.jobs;
+            if jobs.is_empty() {
+                break;
+            }
+            give_up(shared, lane, jobs, settlements).await;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until something can have changed.
+async fn rest(shared: &Shared, queues: &[QueueName], round: &Round) {
+    let now = shared.clock.now();
+    let times =
+        shared.lanes.iter().flat_map(|lane| [shared.pool.ready_at(lane), shared.pool.ask_at(lane)]);
+    let next = times.flatten().filter(|at| *at > now).min();
+    let wait = next.map_or(HOUSEKEEPING, |at| at.since(now)).min(HOUSEKEEPING);
+    let jobs = async {
+        if round.hungry {
+            // An error shows again at the next claim, which counts it.
+            if shared.queue.wait(queues, wait).await.is_err() {
+                tokio::time::sleep(wait).await;
+            }
+        } else {
+            tokio::time::sleep(wait).await;
+        }
+    };
+    tokio::select! {
+        () = jobs => {}
+        () = shared.wake.notified() => {}
+        () = shared.stop.cancelled() => {}
+    }
+}
+
+/// Stores settlements in batches and hands out the events that follow.
+async fn settle(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Vec<Settling>>) {
+    let mut queue: Vec<Settling> = Vec::new();
+    while let Some(first) = inbox.recv().await {
+        queue.extend(first);
+        while queue.len() < MAX_ITEMS
+            && let Ok(more) = inbox.try_recv()
+        {
+            queue.extend(more);
+        }
+        while !queue.is_empty() {
+            let batch: Vec<_> = queue.drain(..queue.len().min(MAX_ITEMS)).collect();
+            settle_batch(&shared, batch).await;
+        }
+    }
+}
+
+async fn settle_batch(shared: &Shared, batch: Vec<Settling>) {
+    let (settlements, events): (Vec<_>, Vec<_>) =
+        batch.into_iter().map(|one| (one.settlement, one.event)).unzip();
+    let leases: Vec<_> = settlements.iter().map(|settlement| settlement.lease).collect();
+    let mut pause = Pause::default();
+    let replies = loop {
+        match shared.queue.settle(settlements.clone(), None).await {
+            Ok((replies, _)) => break replies,
+            Err(error) => {
+                let give_up =
+                    error.certainty() == Certainty::Permanent || shared.abort.is_cancelled();
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    jobs = leases.len(),
+                    give_up,
+                    "settling failed"
+                );
+                if give_up {
+                    break Vec::new();
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(pause.next()) => {}
+                    () = shared.abort.cancelled() => {}
+                }
+            }
+        }
+    };
+    shared.running.end(leases.into_iter());
+    shared.space.notify_waiters();
+    for (event, reply) in events.into_iter().zip(replies) {
+        match reply {
+            Settled::Applied | Settled::AlreadyDone => {}
+            Settled::Gone | Settled::Stale => {
+                count(&shared.counters.stale);
+                continue;
+            }
+        }
+        let Some(event) = event else { continue };
+        match &event {
+            Event::Reported { report, .. } => {
+                count(&shared.counters.reported);
+                if matches!(report.verdict, Verdict::Unknown { .. }) {
+                    count(&shared.counters.unknown);
+                }
+            }
+            Event::Cancelled { .. } => count(&shared.counters.cancelled),
+            Event::Dropped { .. } => count(&shared.counters.dropped),
+            Event::ProxyChanged { .. } | Event::PutOff { .. } | Event::SessionChanged { .. } => {}
+        }
+        tokio::select! {
+            biased;
+            () = shared.bus.emit(event) => {}
+            () = shared.abort.cancelled() => {}
+        }
+    }
+}
+
+/// The beat: renews every lease at once, learns of cancellations, and tidies up.
+async fn keep_alive(shared: Arc<Shared>) {
+    let period = shared.config.lease / 3;
+    let mut renewed = Instant::now();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(period) => {}
+            () = shared.abort.cancelled() => return,
+        }
+        match renew(&shared).await {
+            Ok(()) => renewed = Instant::now(),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the beat failed");
+                // Before the store may give the jobs to others, stop working on them.
+                if renewed.elapsed() > shared.config.lease - shared.config.lease / 5 {
+                    for lease in shared.running.leases() {
+                        shared.running.stop(lease, Wanted::Lost);
+                    }
+                    for lease in shared.pool.leases() {
+                        shared.pool.lose(&lease);
+                    }
+                }
+            }
+        }
+        let before = shared.clock.now() - shared.config.idle_release;
+        shared.pool.release_idle(Some(before)).await;
+        for _ in 0..16 {
+            match shared.queue.maintain(MAX_ITEMS).await {
+                Ok(maintained) if maintained.more => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "maintenance failed");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+async fn renew(shared: &Shared) -> Result<()> {
+    let jobs = shared.running.leases();
+    for leases in jobs.chunks(MAX_ITEMS) {
+        let beat = Beat::new(shared.worker.clone(), shared.config.lease, leases.to_vec());
+        let replies = shared.queue.beat(&beat).await?;
+        for (lease, reply) in leases.iter().zip(replies) {
+            match reply {
+                BeatReply::Held => {}
+                BeatReply::Cancel => shared.running.stop(*lease, Wanted::Cancelled),
+                BeatReply::Stale => shared.running.stop(*lease, Wanted::Lost),
+            }
+        }
+    }
+    let sessions = shared.pool.leases();
+    let replies = shared.pool.sessions.renew(&sessions, shared.config.lease).await?;
+    for (lease, reply) in sessions.iter().zip(replies) {
+        if reply == LeaseReply::Stale {
+            tracing::warn!(session = %lease.id, "a session's lease was lost");
+            shared.pool.lose(lease);
+        }
+    }
+    Ok(())
+}
+
+/// Reads the list of proxies anew whenever its source says so.
+async fn watch_proxies(shared: Arc<Shared>) {
+    let Some(source) = &shared.pool.source else { return };
+    let mut pause = Pause::default();
+    loop {
+        let reload = async {
+            source.changed().await?;
+            shared.pool.reload_proxies().await
+        };
+        let reloaded = tokio::select! {
+            reloaded = reload => reloaded,
+            () = shared.abort.cancelled() => return,
+        };
+        match reloaded {
+            Ok(()) => {
+                pause = Pause::default();
+                shared.wake.notify_one();
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the list of proxies could not be read anew; the old one stays in use"
+                );
+                tokio::select! {
+                    () = tokio::time::sleep(pause.next()) => {}
+                    () = shared.abort.cancelled() => return,
+                }
+            }
+        }
+    }
+}
