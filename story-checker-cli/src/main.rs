@@ -4,7 +4,9 @@ mod args;
 mod credentials;
 mod output;
 mod progress;
+mod run;
 mod settings;
+mod signals;
 mod tally;
 mod targets;
 

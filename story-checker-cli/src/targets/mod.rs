@@ -61,6 +61,7 @@ pub(crate) struct TargetList {
     parse: ParseTarget,
     seen: Seen,
     duplicates: u64,
+    expected: u64,
     waited: bool,
 }
 
@@ -79,12 +80,14 @@ impl TargetList {
             parse,
             seen: Seen::new(),
             duplicates: 0,
+            expected: 0,
             waited: false,
         };
         for name in names {
             if name == "-" || is_list(name) {
                 list.add_file(Path::new(name))?;
             } else {
+                list.expected += 1;
                 list.sources.push_back(Source::Name(name.clone()));
             }
         }
@@ -99,11 +102,18 @@ impl TargetList {
             ("standard input".into(), Box::new(stdin()))
         } else {
             let name: Arc<str> = path.display().to_string().into();
-            let file = open_list(path).with_context(|| format!("cannot read the list {name}"))?;
+            let (file, lines) =
+                open_list(path).with_context(|| format!("cannot read the list {name}"))?;
+            self.expected += lines;
             (name, Box::new(file))
         };
         self.sources.push_back(Source::List { name, lines: LineReader::new(input) });
         Ok(())
+    }
+
+    /// How many targets there may be, as far as it can be seen without reading: for the progress.
+    pub(crate) const fn expected(&self) -> u64 {
+        self.expected
     }
 
     /// How many targets came more than once.
@@ -188,23 +198,32 @@ fn is_list(argument: &str) -> bool {
         || (argument.contains(std::path::is_separator) && !is_profile)
 }
 
-/// Opens a list. Regular files are looked at first, so that a wrong encoding is said before the run
-/// begins; what cannot be rewound is looked at when its first line is read.
-fn open_list(path: &Path) -> anyhow::Result<File> {
+/// Opens a list, with its number of lines. Regular files are looked at first, so that a wrong
+/// encoding is said before the run begins; what cannot be rewound is looked at when its first line
+/// is read, and its lines are not counted.
+fn open_list(path: &Path) -> anyhow::Result<(File, u64)> {
     let mut file = File::open(path)?;
     let kind = file.metadata()?;
     if kind.is_dir() {
         bail!("it is a folder");
     }
+    let mut lines = 0;
     if kind.is_file() {
-        let mut head = Vec::new();
-        Read::by_ref(&mut file).take(64).read_to_end(&mut head)?;
-        if is_utf16(&head) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, UTF_16).into());
+        let mut buffer = vec![0; 64 * 1024];
+        for chunk in 0.. {
+            let many = file.read(&mut buffer)?;
+            let bytes = &buffer[..many];
+            if chunk == 0 && is_utf16(bytes) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, UTF_16).into());
+            }
+            if many == 0 {
+                break;
+            }
+            lines += bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
         }
         file.rewind()?;
     }
-    Ok(file)
+    Ok((file, lines))
 }
 
 #[cfg(test)]
