@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+
+mod accounts;
+mod admin;
+mod audit;
+#[cfg(feature = "cli")]
+pub mod cli;
+mod config;
+mod hash;
+mod platform;
+mod render;
+mod request;
+#[cfg(feature = "server")]
+mod server;
+mod time;
+mod traffic;
+
+pub use accounts::{
+    AccountKind, AccountScript, ScriptedStory, Truth, TruthItem, TruthKind, numbered_id,
+    numbered_name,
+};
+pub use audit::{AuditRecord, AuditSummary, RequestFilter};
+pub use config::{ConfigError, Latency, Limit, ParseError, Population, SimConfig};
+pub use platform::{Plan, Platform};
+pub use request::{Peer, ProxyId, Request, Route};
+#[cfg(feature = "server")]
+pub use server::{
+    ProxyCredentials, ProxyInfo, ProxyKind, ProxySpec, ProxyStats, Server, ServerConfig, SimClock,
+};
+pub use time::Timestamp;
+pub use traffic::{Flight, SessionState};

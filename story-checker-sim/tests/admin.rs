@@ -1,0 +1,107 @@
+//! The admin API.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use story_checker_sim::{Platform, SimConfig, TruthKind};
+
+use crate::support::{NOON, VIEWER, ask, get, json as body, peer, platform};
+
+fn admin(platform: &Platform, method: &Method, path: &str) -> (StatusCode, Value) {
+    let plan = ask(platform, method, path, &http::HeaderMap::new(), NOON, &peer());
+    (plan.status, body(&plan))
+}
+
+fn ok(platform: &Platform, method: &Method, path: &str) -> Value {
+    let (status, answered) = admin(platform, method, path);
+    assert_eq!(status, StatusCode::OK, "{path}: {answered}");
+    answered
+}
+
+#[test]
+fn it_tells_what_was_seen_and_is_not_seen_itself() {
+    let platform = platform(SimConfig::new(1).with_sessions(2));
+    for _ in 0..3 {
+        let _ = get(&platform, Some(1), VIEWER, NOON);
+    }
+    assert_eq!(ok(&platform, &Method::GET, "/_sim/health")["now"], NOON.unix_millis());
+    let audit = ok(&platform, &Method::GET, "/_sim/audit");
+    assert_eq!(audit["total"], 3);
+    assert_eq!(audit["by_route"]["viewer"], 3);
+    assert_eq!(audit["by_status"]["200"], 3);
+    let requests = ok(&platform, &Method::GET, "/_sim/requests?limit=2");
+    let expected = json!({
+        "time": NOON.unix_millis(), "route": "viewer", "session": 1, "proxy": 0, "status": 200,
+    });
+    assert_eq!(requests, json!([expected, expected]));
+    ok(&platform, &Method::POST, "/_sim/reset-audit");
+    assert_eq!(ok(&platform, &Method::GET, "/_sim/audit")["total"], 0);
+}
+
+#[test]
+fn it_lists_and_switches_sessions() {
+    let platform = platform(SimConfig::new(1).with_sessions(2));
+    let sessions = ok(&platform, &Method::GET, "/_sim/sessions");
+    assert_eq!(sessions.as_array().unwrap().len(), 2);
+    assert_eq!(sessions[1]["username"], "viewer_1");
+    assert_eq!(sessions[1]["state"], "logged_in");
+    let [(_, sessionid), ..] = platform.session_credentials(1).unwrap();
+    assert_eq!(sessions[1]["cookies"]["sessionid"], sessionid);
+    ok(&platform, &Method::POST, "/_sim/sessions/1?state=challenged");
+    assert_eq!(get(&platform, Some(1), VIEWER, NOON).status, StatusCode::BAD_REQUEST);
+    ok(&platform, &Method::POST, "/_sim/sessions/1?state=logged_in");
+    assert_eq!(get(&platform, Some(1), VIEWER, NOON).status, StatusCode::OK);
+    let later = NOON.unix_millis() + 1;
+    ok(&platform, &Method::POST, &format!("/_sim/sessions/1?state=logged_out&from={later}"));
+    assert_eq!(ok(&platform, &Method::GET, "/_sim/sessions")[1]["state"], "logged_in");
+}
+
+#[test]
+fn it_knows_and_changes_the_truth() {
+    let platform = platform(SimConfig::new(1));
+    let seeded = platform.truth("tea_house", NOON);
+    for (kind, expected) in [
+        ("active", TruthKind::Active),
+        ("no_story", TruthKind::NoStory),
+        ("private", TruthKind::Private),
+        ("not_found", TruthKind::NotFound),
+    ] {
+        ok(&platform, &Method::POST, &format!("/_sim/accounts/Tea_House?kind={kind}"));
+        assert_eq!(platform.truth("tea_house", NOON).kind, expected);
+        let truth = ok(&platform, &Method::GET, "/_sim/truth?name=tea_house");
+        assert_eq!(truth["kind"], kind);
+        assert_eq!(truth["items"].as_array().unwrap().len(), usize::from(kind == "active"));
+    }
+    ok(&platform, &Method::POST, "/_sim/accounts/tea_house?kind=active");
+    let before = NOON.unix_millis() - 1;
+    let truth = ok(&platform, &Method::GET, &format!("/_sim/truth?name=tea_house&at={before}"));
+    assert_eq!(truth["kind"], "no_story");
+    ok(&platform, &Method::POST, "/_sim/accounts/tea_house?kind=seeded");
+    assert_eq!(platform.truth("tea_house", NOON), seeded);
+}
+
+#[test]
+fn bad_input_is_named() {
+    let platform = platform(SimConfig::new(1));
+    for (method, path, status, part) in [
+        (Method::GET, "/_sim/truth", 400, "parameter name is missing"),
+        (Method::GET, "/_sim/truth?name=a&at=noon", 400, "at is a whole number, not \"noon\""),
+        (Method::GET, "/_sim/requests?limit=-1", 400, "limit is a whole number"),
+        (Method::POST, "/_sim/sessions/0", 400, "parameter state is missing"),
+        (Method::POST, "/_sim/sessions/0?state=happy", 400, "not \"happy\""),
+        (Method::POST, "/_sim/sessions/0?state=logged_in&from=x", 400, "from is a whole number"),
+        (Method::POST, "/_sim/sessions/1?state=logged_in", 400, "no session 1"),
+        (Method::POST, "/_sim/sessions/one?state=logged_in", 400, "not \"one\""),
+        (Method::POST, "/_sim/accounts/a?kind=busy", 400, "not \"busy\""),
+        (Method::POST, "/_sim/accounts/a%20b?kind=active", 400, "a name is"),
+        (Method::POST, "/_sim/accounts/?kind=active", 400, "a name is"),
+        (Method::GET, "/_sim/accounts/a?kind=active", 405, "is for POST, not GET"),
+        (Method::POST, "/_sim/audit", 405, "is for GET, not POST"),
+        (Method::GET, "/_sim/", 404, "no such admin path"),
+        (Method::GET, "/_sim/audit/more", 404, "no such admin path"),
+    ] {
+        let (answered, body) = admin(&platform, &method, path);
+        assert_eq!(answered, status, "{path}");
+        let message = body["error"].as_str().unwrap();
+        assert!(message.contains(part), "{path}: {message}");
+    }
+}
