@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+
+mod client;
+pub mod instagram;
+mod transport;
+
+pub use url::Url;
+
+pub use self::transport::{
+    BodyStream, Collected, Head, InvalidTransport, Request, ReqwestTransport,
+    ReqwestTransportConfig, Response, Transport, TransportError, TransportErrorKind,
+};
