@@ -26,6 +26,8 @@ pub(crate) struct LowArgs {
 pub(crate) enum Command {
     /// Check which accounts have an active story
     Check(Box<CheckArgs>),
+    /// Run the simulated platform alone, for tests and experiments
+    Sim(Box<story_checker_sim::cli::SimArgs>),
 }
 
 const CHECK_EXAMPLES: &str = "\
@@ -47,15 +49,15 @@ pub(crate) struct CheckArgs {
     #[arg(value_name = "NAME|LIST")]
     pub(crate) targets: Vec<String>,
 
-    /// Reads accounts from this file (repeatable; `-` is standard input)
+    /// Read accounts from this file (repeatable; `-` is standard input)
     #[arg(short, long = "file", value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Uses this logged-in session: a cookies.txt file, or a folder of them (repeatable)
+    /// Use this logged-in session: a cookies.txt file, or a folder of them (repeatable)
     #[arg(short, long = "session", value_name = "PATH", help_heading = "Connection")]
     sessions: Vec<PathBuf>,
 
-    /// Goes out through these proxies only: one URL per line
+    /// Go out through these proxies only: one URL per line
     #[arg(short, long, value_name = "FILE", help_heading = "Connection")]
     proxies: Option<PathBuf>,
 
@@ -63,31 +65,31 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "URL", help_heading = "Connection")]
     base_url: Option<String>,
 
-    /// Starts a simulated platform in this process and checks against it: no account needed
-    #[arg(long, help_heading = "Connection")]
+    /// Start a simulated platform in this process and checks against it: no account needed
+    #[arg(long, help_heading = "Connection", conflicts_with_all = ["sessions", "proxies", "base_url"])]
     pub(crate) demo: bool,
 
-    /// Another simulated world
+    /// The seed of the simulated world
     #[arg(long, value_name = "N", requires = "demo", help_heading = "Connection")]
     pub(crate) demo_seed: Option<u64>,
 
-    /// Writes one JSON array of reports
+    /// Write one JSON array of reports
     #[arg(long, help_heading = "Output", group = "format")]
     json: bool,
 
-    /// Writes one JSON report per line, each as soon as it is there
+    /// Write one JSON report per line, each as soon as it is there
     #[arg(long, help_heading = "Output", group = "format")]
     ndjson: bool,
 
-    /// Says nothing but results and errors
+    /// Say nothing but results and errors
     #[arg(short, long, help_heading = "Output")]
     quiet: bool,
 
-    /// Shows a progress bar on standard error: auto, always or never
+    /// Show a progress bar on standard error: auto, always or never
     #[arg(long, value_name = "WHEN", help_heading = "Output", hide_possible_values = true)]
     progress: Option<Progress>,
 
-    /// What is unanswered after this time is reported as unknown [default: 10m]
+    /// Report as unknown what is unanswered after this time [default: 10m]
     #[arg(short, long, value_name = "TIME", help_heading = "Pace")]
     deadline: Option<Span>,
 
@@ -95,7 +97,7 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "N", help_heading = "Pace")]
     max_batch: Option<std::num::NonZeroUsize>,
 
-    /// Checks running at once, at most [default: 64]
+    /// Checks running at once, at most [default: 256]
     #[arg(short, long, value_name = "N", help_heading = "Pace")]
     concurrency: Option<std::num::NonZeroUsize>,
 
@@ -103,15 +105,15 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "LIMIT", help_heading = "Pace")]
     session_limit: Option<Limit>,
 
-    /// Reads settings from this file [default: story-checker.toml, if it exists]
+    /// Read settings from this file [default: story-checker.toml, if it exists]
     #[arg(long, value_name = "FILE", help_heading = "Settings")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Logs more: -v what happens, -vv every request, -vvv everything
+    /// Log more: -v what happens, -vv every request, -vvv everything
     #[arg(short, long, action = ArgAction::Count, help_heading = "Settings")]
     verbose: u8,
 
-    /// Logs by this filter, such as info or warn,story_checker_http=debug
+    /// Log by this filter, such as info or warn,story_checker_http=debug
     #[arg(long, value_name = "FILTER", help_heading = "Settings")]
     log: Option<String>,
 }

@@ -1,10 +1,11 @@
 //! What is said while a run goes on, on standard error.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::settings;
 use crate::tally::Tally;
@@ -12,7 +13,7 @@ use crate::tally::Tally;
 /// Bad lines are told one by one up to this many.
 const TOLD: u64 = 20;
 
-const TEMPLATE: &str = "{bar:24.cyan/dim} {pos}/{len} {percent}%  {per_sec}  {eta} left  {msg}";
+const TEMPLATE: &str = "{bar:24.cyan/dim} {pos}/{len} {percent}%  {rate}/s  {eta} left  {msg}";
 
 /// Says how a run goes; all that writes to the terminal meanwhile goes through it, so that the bar
 /// and other lines do not tear each other. Cloning is cheap.
@@ -46,6 +47,10 @@ impl Voice {
         let bar = (wanted && terminal).then(|| {
             let style = ProgressStyle::with_template(TEMPLATE)
                 .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .with_key("rate", |state: &ProgressState, text: &mut dyn fmt::Write| {
+                    // A bar that cannot be drawn harms nobody.
+                    _ = write!(text, "{:.0}", state.per_sec());
+                })
                 .progress_chars("━━─");
             ProgressBar::new(0).with_style(style)
         });

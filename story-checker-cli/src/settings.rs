@@ -87,7 +87,7 @@ pub(crate) struct Settings {
     pub(crate) proxies: Option<PathBuf>,
     pub(crate) base_url: Option<String>,
     pub(crate) deadline: Duration,
-    pub(crate) concurrency: NonZeroUsize,
+    pub(crate) concurrency: Option<NonZeroUsize>,
     pub(crate) max_batch: Option<NonZeroUsize>,
     pub(crate) session_limit: Option<Quota>,
     pub(crate) format: Format,
@@ -119,7 +119,7 @@ impl From<Layer> for Settings {
             proxies: layer.proxies,
             base_url: layer.base_url,
             deadline: layer.deadline.map_or(Duration::from_secs(600), |span| span.0),
-            concurrency: layer.concurrency.or(NonZeroUsize::new(64)).unwrap_or(NonZeroUsize::MIN),
+            concurrency: layer.concurrency,
             max_batch: layer.max_batch,
             session_limit: layer.limits.session.map(|limit| limit.0),
             format: layer.format.unwrap_or_default(),
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!(settings.deadline, Duration::from_secs(5400));
         assert_eq!(settings.session_limit.unwrap().burst(), 10);
         assert_eq!((settings.format, settings.progress), (Format::Ndjson, Progress::Never));
-        assert_eq!((settings.concurrency.get(), settings.quiet), (8, true));
+        assert_eq!((settings.concurrency, settings.quiet), (NonZeroUsize::new(8), true));
     }
 
     #[test]
@@ -351,7 +351,7 @@ mod tests {
         let file = layer("deadline = '3m'\nconcurrency = 3\nformat = 'json'");
         let settings = Settings::from(flags.over(environment).over(file));
         assert_eq!(settings.deadline, Duration::from_secs(1));
-        assert_eq!(settings.concurrency.get(), 2);
+        assert_eq!(settings.concurrency, NonZeroUsize::new(2));
         assert_eq!(settings.format, Format::Json);
         assert_eq!(settings.log, "warn");
     }

@@ -101,7 +101,7 @@ pub(crate) mod tests {
                 .to_vec(),
             _ => Vec::new(),
         };
-        let evidence = Evidence::new("test/1").with_fact("the reel was looked at");
+        let evidence = Evidence::new("test/1").with_fact("the profile is public");
         Report::new(target, verdict, evidence, timings).with_items(items)
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ColumnConstraint, Table, TableStyle, Width};
 use console::{measure_text_width, truncate_str};
-use story_checker_core::{Report, Timestamp, Verdict};
+use story_checker_core::{MediaKind, Report, Timestamp, Verdict};
 
 use super::ReportWriter;
 
@@ -134,15 +134,30 @@ fn row(report: &Report) -> Row {
     ]
 }
 
+/// In a few words; all of the evidence is in the JSON formats.
 fn why(report: &Report, now: Timestamp) -> String {
-    let Verdict::Unknown { cause } = &report.verdict else {
-        return report.evidence.facts.join("; ");
-    };
-    let mut text = format!("{} [{}, {}]", cause.message, cause.class, cause.scope);
-    if let Some(at) = cause.not_before.filter(|&at| at > now) {
-        text.push_str(&format!("; could go in {}", span(at.since(now))));
+    let fact = report.evidence.facts.first().map_or("", |fact| fact);
+    match &report.verdict {
+        Verdict::Unknown { cause } => {
+            let mut text = format!("{} [{}, {}]", cause.message, cause.class, cause.scope);
+            if let Some(at) = cause.not_before.filter(|&at| at > now) {
+                text.push_str(&format!("; could go in {}", span(at.since(now))));
+            }
+            text
+        }
+        Verdict::Active => {
+            let count = |kind| report.items.iter().filter(|item| item.kind == kind).count();
+            let kinds = [(MediaKind::Image, "picture"), (MediaKind::Video, "video")];
+            let words = kinds.map(|(kind, word)| (count(kind), word));
+            let words = words.iter().filter(|(count, _)| *count > 0).map(|(count, word)| {
+                format!("{count} {word}{}", if *count == 1 { "" } else { "s" })
+            });
+            words.collect::<Vec<_>>().join(", ")
+        }
+        Verdict::NoStory if fact.is_empty() => "no live item".to_owned(),
+        Verdict::NoStory => format!("{fact}; no live item"),
+        _ => fact.to_owned(),
     }
-    text
 }
 
 /// Text from outside must not steer the terminal.
@@ -193,8 +208,8 @@ mod tests {
     fn a_small_table_looks_like_this() {
         let want = "\
 ACCOUNT    VERDICT   STORIES  NEWEST  EXPIRES  WHY
-tea_house  active    2        1h ago  in 23h   the reel was looked at
-cafe       no story                            the reel was looked at
+tea_house  active    2        1h ago  in 23h   2 pictures
+cafe       no story                            the profile is public; no live item
 bakery     unknown                             the platform asks to wait [rate_limited, session]; could go in 6m
 ";
         assert_eq!(table(&reports(), None), want);
@@ -216,7 +231,10 @@ bakery     unknown                             the platform asks to wait [rate_l
         let text = table(&reports, None);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), KEPT + 3);
-        assert_eq!(lines[1], "tea      no story                            the reel was looked at");
+        assert_eq!(
+            lines[1],
+            "tea      no story                            the profile is public; no live item"
+        );
         let cut = lines[KEPT + 1];
         assert!(cut.starts_with("a_name…  no story"), "{cut}");
         assert!(lines[KEPT + 2].starts_with("active   active"), "{}", lines[KEPT + 2]);

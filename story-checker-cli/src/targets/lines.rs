@@ -48,7 +48,9 @@ impl<R: Read> LineReader<R> {
                     self.line.drain(..BYTE_ORDER_MARK.len());
                 }
             }
-            if too_long || !std::str::from_utf8(&self.line).is_ok_and(|line| content(line) == "") {
+            if too_long
+                || !std::str::from_utf8(&self.line).is_ok_and(|line| content(line).is_empty())
+            {
                 break too_long;
             }
         };

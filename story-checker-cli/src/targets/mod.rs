@@ -75,14 +75,7 @@ impl TargetList {
         files: &[PathBuf],
         parse: ParseTarget,
     ) -> anyhow::Result<Self> {
-        let mut list = Self {
-            sources: VecDeque::new(),
-            parse,
-            seen: Seen::new(),
-            duplicates: 0,
-            expected: 0,
-            waited: false,
-        };
+        let mut list = Self::new(parse);
         for name in names {
             if name == "-" || is_list(name) {
                 list.add_file(Path::new(name))?;
@@ -95,6 +88,25 @@ impl TargetList {
             list.add_file(file)?;
         }
         Ok(list)
+    }
+
+    /// A list from anything that can be read.
+    #[cfg(test)]
+    pub(crate) fn of_reader(name: &str, input: Box<dyn Read + Send>, parse: ParseTarget) -> Self {
+        let mut list = Self::new(parse);
+        list.sources.push_back(Source::List { name: name.into(), lines: LineReader::new(input) });
+        list
+    }
+
+    fn new(parse: ParseTarget) -> Self {
+        Self {
+            sources: VecDeque::new(),
+            parse,
+            seen: Seen::new(),
+            duplicates: 0,
+            expected: 0,
+            waited: false,
+        }
     }
 
     fn add_file(&mut self, path: &Path) -> anyhow::Result<()> {

@@ -29,8 +29,8 @@ use crate::targets::{Entry, TargetList};
 
 /// Targets are submitted in chunks of this size.
 const CHUNK: usize = 500;
-/// Targets submitted and not yet reported.
-const IN_FLIGHT: usize = 10_000;
+/// Targets submitted and not yet reported: more than run at once (256 checks of 50).
+const IN_FLIGHT: usize = 20_000;
 /// How long checks that run may go on after an interruption.
 const GRACE: Duration = Duration::from_secs(8);
 /// How long a list may keep us waiting after the deadline, and the engine with its last reports.
@@ -350,3 +350,6 @@ fn write(
     voice.clear();
     writer.finish()
 }
+
+#[cfg(test)]
+mod tests;
