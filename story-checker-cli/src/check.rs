@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, anyhow, bail};
 use async_trait::async_trait;
+use story_checker_core::cache::InMemoryCache;
 use story_checker_core::checker::Checker;
 use story_checker_core::engine::{Engine, EngineConfig, EngineHandle};
 use story_checker_core::gate::Limits;
@@ -37,6 +38,9 @@ const NO_SESSION: &str = "there is no session, and the platform answers only to 
   that export cookies in the Netscape format write it. Then:
       story-checker check --session cookies.txt NAME...
   To try story-checker without an account, add --demo. More in README.md and docs/.";
+
+/// Names whose ids are remembered. Every name comes once, so only what is in flight can profit.
+const REMEMBERED: usize = 50_000;
 
 /// Where to check, and as whom.
 pub(crate) struct World {
@@ -162,6 +166,7 @@ async fn engine(
         .checker(Arc::new(checker))
         .queue(Arc::new(queue))
         .sessions(Arc::new(sessions))
+        .cache(Arc::new(InMemoryCache::with_capacity(Arc::clone(&clock), REMEMBERED)))
         .clock(clock)
         .config(config);
     if let Some(proxies) = world.proxies {

@@ -147,8 +147,8 @@ impl IdSource {
     /// A source with a seed of its own, or a random one.
     pub(crate) fn new(seed: Option<u64>) -> Self {
         let seed = seed.unwrap_or_else(|| {
-            let random = Uuid::now_v7().as_u128();
-            mix((random >> 64) as u64 ^ random as u64)
+            let (high, low) = Uuid::now_v7().as_u64_pair();
+            mix(high ^ low)
         });
         Self(AtomicU64::new(seed))
     }

@@ -180,7 +180,8 @@ impl Platform {
         self.traffic().state(index, at)
     }
 
-    /// Switches a session at once, or from a moment on. Says whether there is such a session.
+    /// Switches a session for good, or from a moment on: then what was to come before that moment
+    /// still comes. Says whether there is such a session.
     pub fn set_session_state(
         &self,
         index: usize,

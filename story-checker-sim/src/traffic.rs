@@ -84,8 +84,8 @@ pub(crate) struct Traffic {
 #[derive(Debug)]
 struct Session {
     state: SessionState,
-    /// A change of state that lies ahead.
-    next: Option<(Timestamp, SessionState)>,
+    /// Changes of state from a moment on, in the order of time.
+    changes: Vec<(Timestamp, SessionState)>,
     arrivals: u64,
     last_address: Option<Address>,
     told_of_challenge: bool,
@@ -95,7 +95,8 @@ struct Session {
 
 impl Session {
     fn state(&self, at: Timestamp) -> SessionState {
-        self.next.filter(|(from, _)| *from <= at).map_or(self.state, |(_, state)| state)
+        let changes = self.changes.iter().rev();
+        changes.copied().find(|(from, _)| *from <= at).map_or(self.state, |(_, state)| state)
     }
 }
 
@@ -105,7 +106,7 @@ impl Traffic {
     pub(crate) fn new(config: &SimConfig) -> Self {
         let session = || Session {
             state: SessionState::LoggedIn,
-            next: None,
+            changes: Vec::new(),
             arrivals: 0,
             last_address: None,
             told_of_challenge: false,
@@ -156,7 +157,7 @@ impl Traffic {
         self.sessions.get(index).map(|session| session.state(at))
     }
 
-    /// Switches a session, now or from a moment on. Says whether there is such a session.
+    /// Switches a session: for good, or from a moment on, whatever was to come after that. Says whether there is such a session.
     pub(crate) fn set_state(
         &mut self,
         index: usize,
@@ -166,12 +167,12 @@ impl Traffic {
         let Some(session) = self.sessions.get_mut(index) else { return false };
         match from {
             Some(from) => {
-                session.state = session.state(from);
-                session.next = Some((from, state));
+                session.changes.retain(|(other, _)| *other < from);
+                session.changes.push((from, state));
             }
             None => {
                 session.state = state;
-                session.next = None;
+                session.changes.clear();
             }
         }
         true
@@ -354,6 +355,7 @@ mod tests {
         assert_eq!(traffic.state(0, at(99)), Some(SessionState::LoggedIn));
         assert_eq!(traffic.state(0, at(100)), Some(SessionState::LoggedOut));
         assert!(traffic.set_state(0, SessionState::Challenged, Some(at(200))));
+        assert_eq!(traffic.state(0, at(99)), Some(SessionState::LoggedIn));
         assert_eq!(traffic.state(0, at(150)), Some(SessionState::LoggedOut));
         assert_eq!(traffic.state(0, at(200)), Some(SessionState::Challenged));
         assert!(traffic.set_state(0, SessionState::LoggedIn, None));

@@ -3,7 +3,7 @@
 //! `world`: what is true and what the endpoints say about it. `rules`: sessions, limits and the audit.
 //! `admin`: the admin API. `sockets`: listeners and proxies. `binary`: the command line.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+#![expect(clippy::unwrap_used, reason = "what fails here must fail the test")]
 
 mod admin;
 mod binary;

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::StatusCode;
+use proptest::prelude::*;
 use story_checker_sim::{
     Latency, Limit, Peer, ProxyId, RequestFilter, SessionState, SimConfig, Timestamp,
 };
@@ -171,4 +172,41 @@ fn latency_is_spread_over_its_range() {
     assert!(delays.iter().all(|delay| (millis(20)..=millis(80)).contains(delay)));
     assert!(delays.iter().any(|&delay| delay < millis(23)));
     assert!(delays.iter().any(|&delay| delay > millis(77)));
+}
+
+#[test]
+fn many_threads_get_no_more_than_one() {
+    let platform = platform(SimConfig::new(1).with_session_limit(limit(100, 60)));
+    let served: usize = std::thread::scope(|scope| {
+        let ask =
+            || (0..500).filter(|_| get(&platform, Some(0), VIEWER, NOON).status == 200).count();
+        let threads = [(); 4].map(|()| scope.spawn(ask));
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(served, 100);
+    let audit = platform.audit();
+    assert_eq!((audit.total, audit.limits_broken), (2000, 1900));
+}
+
+proptest! {
+    #[test]
+    fn a_window_is_full_exactly_when_it_holds_the_limit(
+        requests in 1..8u32,
+        secs in 1..5u64,
+        gaps in prop::collection::vec(0..900u64, 1..120),
+    ) {
+        let config = SimConfig::new(1).with_session_limit(limit(requests, secs));
+        let platform = platform(config);
+        let mut served: Vec<u64> = Vec::new();
+        let mut now = 0;
+        for gap in gaps {
+            now += gap;
+            let counted = served.iter().filter(|&&time| time + secs * 1000 > now).count();
+            let plan = get(&platform, Some(0), VIEWER, after(now));
+            prop_assert_eq!(plan.status == StatusCode::OK, counted < requests as usize);
+            if plan.status == StatusCode::OK {
+                served.push(now);
+            }
+        }
+    }
 }

@@ -217,6 +217,17 @@ async fn a_client_that_leaves_frees_its_session() {
         assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0);
     }
     assert_eq!(platform.audit().session_overlaps, 0);
+    // Two that stay are an overlap.
+    let mut waiting = Vec::new();
+    for total in 6..=7 {
+        let mut stream = TcpStream::connect(&addr).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        waiting.push(stream);
+        while platform.audit().total < total {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(platform.audit().session_overlaps, 1);
     server.shutdown().await;
 }
 

@@ -55,7 +55,7 @@ struct State {
 /// Sessions of one kind that are leased and not in use.
 #[derive(Debug, Default)]
 struct Kind {
-    ready: VecDeque<Idle>,
+    ready: VecDeque<Leased>,
     waiting: BinaryHeap<Reverse<Waiting>>,
     /// Before this time the store has nothing new.
     ask_at: Timestamp,
@@ -64,16 +64,10 @@ struct Kind {
 }
 
 #[derive(Debug)]
-struct Idle {
-    session: Leased,
-    since: Timestamp,
-}
-
-#[derive(Debug)]
 struct Waiting {
     at: Timestamp,
     order: u64,
-    idle: Idle,
+    session: Leased,
 }
 
 impl PartialEq for Waiting {
@@ -111,6 +105,7 @@ pub(super) struct Leased {
     kind: SessionKind,
     lease: SessionLease,
     home: Option<ProxyId>,
+    used_at: Timestamp,
     lost: CancellationToken,
 }
 
@@ -146,7 +141,7 @@ impl Drop for Pair {
             proxies.give_back(proxy.id());
         }
         if let Some(session) = self.session.take() {
-            state.idle(session, self.pool.clock.now());
+            state.idle(session);
         }
     }
 }
@@ -182,9 +177,9 @@ impl State {
     }
 
     /// Puts a session that is not in use into line; a lost one is forgotten.
-    fn idle(&mut self, session: Leased, now: Timestamp) {
+    fn idle(&mut self, session: Leased) {
         if !session.lost.is_cancelled() {
-            self.kind(&session.kind.clone()).ready.push_back(Idle { session, since: now });
+            self.kind(&session.kind.clone()).ready.push_back(session);
         }
     }
 
@@ -251,7 +246,7 @@ impl Pool {
             for (record, fence) in leased.sessions {
                 let lost = CancellationToken::new();
                 state.held.insert(record.id.clone(), Held { fence, lost: lost.clone() });
-                homeless.push(Leased::new(record, fence, lost));
+                homeless.push(Leased::new(record, fence, lost, now));
             }
         }
         if !homeless.is_empty() {
@@ -279,12 +274,11 @@ impl Pool {
             if first.at > now {
                 break;
             }
-            line.ready.extend(line.waiting.pop().map(|Reverse(waiting)| waiting.idle));
+            line.ready.extend(line.waiting.pop().map(|Reverse(waiting)| waiting.session));
         }
         while pairs.len() < max
-            && let Some(idle) = line.ready.pop_front()
+            && let Some(session) = line.ready.pop_front()
         {
-            let session = &idle.session;
             if session.lost.is_cancelled() {
                 continue;
             }
@@ -296,23 +290,23 @@ impl Pool {
                 Home::Direct => None,
                 Home::Open(proxy) => Some(proxy),
                 Home::Closed(until) => {
-                    line.wait(idle, until);
+                    line.wait(session, until, now);
                     continue;
                 }
                 Home::Missing => {
-                    homeless.push(idle.session);
+                    homeless.push(session);
                     continue;
                 }
             };
             let ready = lane.availability(&self.gate, Some(&session.handle), proxy.as_deref());
             if ready.now == 0 {
-                line.wait(idle, Some(ready.ready_at));
+                line.wait(session, Some(ready.ready_at), now);
                 continue;
             }
             if let (Some(proxies), Some(proxy)) = (proxies.as_mut(), &proxy) {
                 proxies.take(proxy.id());
             }
-            pairs.push(Pair { pool: Arc::clone(self), session: Some(idle.session), proxy });
+            pairs.push(Pair { pool: Arc::clone(self), session: Some(session), proxy });
         }
         drop(state);
         pairs
@@ -375,7 +369,7 @@ impl Pool {
             if stale.contains(&session.lease) {
                 state.forget(&session.lease);
             } else {
-                state.idle(session, now);
+                state.idle(session);
             }
         }
         Ok(())
@@ -385,22 +379,21 @@ impl Pool {
     /// lets the session be used again.
     pub(super) async fn give_back(&self, mut pair: Pair, lesson: Lesson) {
         self.teach_proxy(pair.proxy.as_deref(), lesson.proxy).await;
-        let Some(session) = pair.session.take() else { return };
+        let Some(mut session) = pair.session.take() else { return };
         drop(pair);
+        session.used_at = self.clock.now();
         let changed = session.handle.take_change();
         if changed.is_none() && lesson.session.is_none() {
-            let now = self.clock.now();
-            self.lock().idle(session, now);
+            self.lock().idle(session);
             return;
         }
         let state = lesson.session.unwrap_or_default();
         let change = session.change(state.clone());
         let held = self.save_surely(change).await;
         if state == SessionState::Valid {
-            let now = self.clock.now();
             let mut locked = self.lock();
             if held {
-                locked.idle(session, now);
+                locked.idle(session);
             } else {
                 locked.forget(&session.lease);
             }
@@ -417,10 +410,8 @@ impl Pool {
         {
             let mut locked = self.lock();
             locked.forget(&session.lease);
-            if let SessionState::CoolingDown { until, .. } = &state {
-                let line = locked.kind(&session.kind);
-                line.next_at = Some(line.next_at.map_or(*until, |next| next.min(*until)));
-            }
+            // The store knows when it, or another, may be leased.
+            locked.kind(&session.kind).ask_at = Timestamp::default();
         }
         let session = session.handle.id().clone();
         tracing::warn!(%session, state = state.as_str(), "a session is out of use");
@@ -535,7 +526,7 @@ impl Pool {
         let mut census = Census::default();
         let mut after = None;
         loop {
-            let page = self.sessions.list(after.as_ref(), 512).await?;
+            let page = self.sessions.list(after, 512).await?;
             let Some(last) = page.last() else { return Ok(census) };
             after = Some(last.id.clone());
             for record in page.iter().filter(|record| record.kind == *kind) {
@@ -561,23 +552,21 @@ impl Pool {
 
     /// Gives sessions back to the store that were not used since `before`; all of them for `None`.
     pub(super) async fn release_idle(&self, before: Option<Timestamp>) {
+        let is_old = |session: &Leased| before.is_none_or(|before| session.used_at < before);
         let mut idle = Vec::new();
         {
             let mut state = self.lock();
             for line in state.kinds.values_mut() {
                 let waiting = line.waiting.drain().map(|Reverse(waiting)| waiting);
-                let (old, young): (Vec<_>, Vec<_>) = waiting
-                    .partition(|waiting| before.is_none_or(|before| waiting.idle.since < before));
+                let (old, young): (Vec<_>, Vec<_>) = waiting.partition(|waiting| {
+                    before.is_none_or(|before| waiting.session.used_at < before)
+                });
                 line.waiting = young.into_iter().map(Reverse).collect();
-                idle.extend(old.into_iter().map(|waiting| waiting.idle.session));
+                idle.extend(old.into_iter().map(|waiting| waiting.session));
                 let ready = std::mem::take(&mut line.ready);
-                for one in ready {
-                    if before.is_none_or(|before| one.since < before) {
-                        idle.push(one.session);
-                    } else {
-                        line.ready.push_back(one);
-                    }
-                }
+                let (old, young): (Vec<_>, Vec<_>) = ready.into_iter().partition(is_old);
+                idle.extend(old);
+                line.ready = young.into();
                 line.ask_at = Timestamp::default();
             }
         }
@@ -615,21 +604,22 @@ impl Pool {
 }
 
 impl Kind {
-    fn wait(&mut self, idle: Idle, at: Option<Timestamp>) {
+    fn wait(&mut self, session: Leased, at: Option<Timestamp>, now: Timestamp) {
         let order = self.waiting.len() as u64;
         // Without a time only the operator helps: look again once in a while.
-        let at = at.unwrap_or(idle.since + ASK_AGAIN);
-        self.waiting.push(Reverse(Waiting { at, order, idle }));
+        let at = at.unwrap_or(now + ASK_AGAIN);
+        self.waiting.push(Reverse(Waiting { at, order, session }));
     }
 }
 
 impl Leased {
-    fn new(record: SessionRecord, fence: Fence, lost: CancellationToken) -> Self {
+    fn new(record: SessionRecord, fence: Fence, lost: CancellationToken, now: Timestamp) -> Self {
         Self {
             handle: Arc::new(SessionHandle::new(record.id.clone(), record.credentials)),
             kind: record.kind,
             lease: SessionLease::new(record.id, fence),
             home: record.home_proxy,
+            used_at: now,
             lost,
         }
     }

@@ -211,7 +211,7 @@ mod tests {
     fn several_failures_in_a_row_let_a_proxy_rest_and_time_brings_it_back() {
         let mut proxies = proxies(&["a"]);
         let until = NOW + Duration::from_secs(60);
-        let mut fail = |proxies: &mut Proxies| proxies.failed(&id("a"), 2, until, "reset".into());
+        let fail = |proxies: &mut Proxies| proxies.failed(&id("a"), 2, until, "reset".into());
         assert_eq!(fail(&mut proxies), None);
         proxies.succeeded(&id("a"));
         assert_eq!(fail(&mut proxies), None, "a success in between starts the count anew");

@@ -14,13 +14,15 @@ use super::run::{give_up, run};
 use super::running::Wanted;
 use super::shared::{Settlements, Settling, Shared, Slot, count};
 use crate::clock::Timestamp;
-use crate::error::{Certainty, Error, Result};
-use crate::queue::{Beat, BeatReply, ClaimRequest, MAX_ITEMS, QueueName, Settled};
+use crate::error::{Certainty, Result};
+use crate::queue::{Beat, BeatReply, ClaimRequest, MAX_ITEMS, Settled};
 use crate::report::Verdict;
 use crate::session::LeaseReply;
 
 /// How often to look for jobs that are too late, at the least.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often to look for jobs of dry lanes while others are busy.
+const LOOK: Duration = Duration::from_millis(20);
 /// The longest pause between two tries when a store does not answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -60,13 +62,10 @@ impl Pause {
 }
 
 async fn dispatch(shared: &Arc<Shared>, checks: &TaskTracker, settlements: &Settlements) {
-    let queues: Vec<_> = shared.lanes.iter().map(|lane| lane.queue.clone()).collect();
-    // How many pairs each lane asks for: doubles while they all get work, so that a few targets do
-    // not lease a hundred sessions.
-    let mut appetite = vec![1; shared.lanes.len()];
+    let mut lanes: Vec<_> = shared.lanes.iter().map(Line::new).collect();
     let mut housekeeping = Instant::now();
+    let mut looked = Instant::now();
     let mut pause = Pause::default();
-    let mut turn = 0;
     while !shared.stop.is_cancelled() {
         if shared.paused.load(Ordering::Acquire) {
             tokio::select! {
@@ -75,89 +74,85 @@ async fn dispatch(shared: &Arc<Shared>, checks: &TaskTracker, settlements: &Sett
             }
             continue;
         }
-        let mut round = Round::default();
-        for step in 0..shared.lanes.len() {
-            let index = (turn + step) % shared.lanes.len();
-            let lane = &shared.lanes[index];
-            match serve(shared, lane, &mut appetite[index], checks, settlements).await {
-                Ok(served) => round.add(served),
-                Err(error) => round.failed = Some(error),
+        let mut more = false;
+        let mut failed = None;
+        // The lane that was served first is served last in the next round.
+        lanes.rotate_left(1);
+        for line in lanes.iter_mut().filter(|line| !line.dry) {
+            match serve(shared, line, checks, settlements).await {
+                Ok(again) => more |= again,
+                Err(error) => failed = Some(error),
             }
         }
-        turn += 1;
-        if housekeeping.elapsed() >= HOUSEKEEPING || !round.claimed {
+        if housekeeping.elapsed() >= HOUSEKEEPING || !more {
             housekeeping = Instant::now();
             if let Err(error) = sort_out(shared, settlements).await {
-                round.failed = Some(error);
+                failed = Some(error);
             }
         }
-        if let Some(error) = round.failed {
-            let wait = pause.next();
-            tracing::warn!(error = &error as &dyn std::error::Error, ?wait, "dispatching pauses");
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = shared.stop.cancelled() => {}
-            }
-            continue;
+        if failed.is_none() && (!more || looked.elapsed() >= LOOK) {
+            failed = look(shared, &mut lanes, more).await.err();
+            looked = Instant::now();
         }
-        pause = Pause::default();
-        if !round.claimed {
-            rest(shared, &queues, &round).await;
+        match failed {
+            None => pause = Pause::default(),
+            Some(error) => {
+                let wait = pause.next();
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    ?wait,
+                    "dispatching pauses"
+                );
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = shared.stop.cancelled() => {}
+                }
+            }
         }
     }
 }
 
-/// What one look at the lanes came to.
-#[derive(Debug, Default)]
-struct Round {
-    claimed: bool,
-    /// Some lane had pairs but no jobs: new jobs matter.
-    hungry: bool,
-    failed: Option<Error>,
-}
-
-impl Round {
-    fn add(&mut self, served: Served) {
-        self.claimed |= matches!(served, Served::Claimed);
-        self.hungry |= matches!(served, Served::NoJobs);
-    }
-}
-
+/// A lane as its dispatcher sees it.
 #[derive(Debug)]
-enum Served {
-    Claimed,
-    NoJobs,
-    NoPairs,
+struct Line {
+    lane: Arc<Lane>,
+    /// How many pairs to ask for: doubles while they all get work, so that a few targets do not
+    /// lease a hundred sessions.
+    appetite: usize,
+    /// There was no due job for every pair: no session is leased before there is one again.
+    dry: bool,
+}
+
+impl Line {
+    fn new(lane: &Arc<Lane>) -> Self {
+        Self { lane: Arc::clone(lane), appetite: 1, dry: false }
+    }
 }
 
 /// Gives work to the pairs of one lane that are ready: pairs and gate first, and no more jobs are
-/// claimed than can go now.
+/// claimed than can go now. True if there may be more of both.
 async fn serve(
     shared: &Arc<Shared>,
-    lane: &Arc<Lane>,
-    appetite: &mut usize,
+    line: &mut Line,
     checks: &TaskTracker,
     settlements: &Settlements,
-) -> Result<Served> {
+) -> Result<bool> {
+    let lane = &line.lane;
     let busy = shared.groups.load(Ordering::Acquire);
     let free = shared.config.max_in_flight.get().saturating_sub(busy);
-    let most = free.min(MAX_ITEMS.div_ceil(lane.max_batch));
-    let mut pairs = match most {
-        0 => return Ok(Served::NoPairs),
-        most => shared.pool.take(lane, most.min(*appetite)).await?,
-    };
+    let most = free.min(MAX_ITEMS.div_ceil(lane.max_batch)).min(line.appetite);
+    if most == 0 {
+        return Ok(false);
+    }
+    let mut pairs = shared.pool.take(lane, most).await?;
     if pairs.is_empty() {
-        return Ok(Served::NoPairs);
+        return Ok(false);
     }
     let want = (pairs.len() * lane.max_batch).min(MAX_ITEMS);
     let wants = vec![(lane.queue.clone(), want)];
     let request = ClaimRequest::new(wants, shared.worker.clone(), shared.config.lease);
     let mut jobs = shared.queue.claim(&request).await?.jobs;
     let full = jobs.len() == want;
-    if jobs.is_empty() {
-        *appetite = 1;
-        return Ok(Served::NoJobs);
-    }
     let mut groups = 0;
     while !jobs.is_empty()
         && let Some(pair) = pairs.pop()
@@ -172,12 +167,13 @@ async fn serve(
         });
         groups += 1;
     }
-    *appetite = if full {
-        appetite.saturating_mul(2).min(shared.config.max_in_flight.get())
+    line.dry = !full;
+    line.appetite = if full {
+        line.appetite.saturating_mul(2).min(shared.config.max_in_flight.get())
     } else {
-        groups
+        groups.max(1)
     };
-    Ok(Served::Claimed)
+    Ok(full)
 }
 
 /// Ends jobs whose deadline has passed, or will before anything can go.
@@ -204,28 +200,40 @@ async fn sort_out(shared: &Arc<Shared>, settlements: &Settlements) -> Result<()>
     Ok(())
 }
 
-/// Waits until something can have changed.
-async fn rest(shared: &Shared, queues: &[QueueName], round: &Round) {
+/// Waits until something can have changed, or (`hurry`) only looks. Dry lanes wait for jobs, the
+/// others for pairs.
+async fn look(shared: &Shared, lanes: &mut [Line], hurry: bool) -> Result<()> {
     let now = shared.clock.now();
-    let times =
-        shared.lanes.iter().flat_map(|lane| [shared.pool.ready_at(lane), shared.pool.ask_at(lane)]);
+    let queues: Vec<_> =
+        lanes.iter().filter(|line| line.dry).map(|line| line.lane.queue.clone()).collect();
+    let times = lanes
+        .iter()
+        .filter(|line| !line.dry)
+        .flat_map(|line| [shared.pool.ready_at(&line.lane), shared.pool.ask_at(&line.lane)]);
     let next = times.flatten().filter(|at| *at > now).min();
-    let wait = next.map_or(HOUSEKEEPING, |at| at.since(now)).min(HOUSEKEEPING);
-    let jobs = async {
-        if round.hungry {
-            // An error shows again at the next claim, which counts it.
-            if shared.queue.wait(queues, wait).await.is_err() {
-                tokio::time::sleep(wait).await;
-            }
-        } else {
-            tokio::time::sleep(wait).await;
-        }
+    let wait = match next {
+        _ if hurry => Duration::ZERO,
+        next => next.map_or(HOUSEKEEPING, |at| at.since(now)).min(HOUSEKEEPING),
     };
-    tokio::select! {
-        () = jobs => {}
-        () = shared.wake.notified() => {}
-        () = shared.stop.cancelled() => {}
+    if queues.is_empty() {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = shared.wake.notified() => {}
+            () = shared.stop.cancelled() => {}
+        }
+        return Ok(());
     }
+    let due = tokio::select! {
+        due = shared.queue.wait(&queues, wait) => due?,
+        () = shared.wake.notified() => false,
+        () = shared.stop.cancelled() => false,
+    };
+    if due {
+        for line in lanes {
+            line.dry = false;
+        }
+    }
+    Ok(())
 }
 
 /// Stores settlements in batches and hands out the events that follow.

@@ -127,7 +127,7 @@ impl JobQueue for InMemoryJobQueue {
         Ok(beat.leases.iter().map(|lease| state.renew(*lease, until)).collect())
     }
 
-    async fn wait(&self, queues: &[QueueName], max: Duration) -> Result<()> {
+    async fn wait(&self, queues: &[QueueName], max: Duration) -> Result<bool> {
         let give_up = tokio::time::Instant::now() + max;
         loop {
             // Registered before looking, so that a change in between is not missed.
@@ -139,7 +139,7 @@ impl JobQueue for InMemoryJobQueue {
             let mut until = give_up;
             if let Some(due) = due {
                 if due <= now {
-                    return Ok(());
+                    return Ok(true);
                 }
                 until = until.min(tokio::time::Instant::now() + due.since(now));
             }
@@ -147,7 +147,7 @@ impl JobQueue for InMemoryJobQueue {
                 () = &mut changed => {}
                 () = tokio::time::sleep_until(until) => {
                     if until == give_up {
-                        return Ok(());
+                        return Ok(false);
                     }
                 }
             }

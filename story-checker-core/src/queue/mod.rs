@@ -389,15 +389,15 @@ pub trait JobQueue: Debug + Display + Send + Sync + 'static {
     /// Safe: sending it again does no harm.
     async fn beat(&self, beat: &Beat) -> Result<Vec<BeatReply>>;
 
-    /// Returns when one of the queues may have a due job, or after `max`. A hint: it may return for
-    /// nothing, and a store without notifications may just poll.
+    /// Returns true when one of the queues may have a due job, or false after `max` without one. A
+    /// hint: it may say true for nothing, and a store without notifications may just poll.
     ///
     /// # Errors
     /// As [`JobQueue::enqueue`].
     ///
     /// # Cancel safety
     /// Safe: it changes nothing.
-    async fn wait(&self, queues: &[QueueName], max: Duration) -> Result<()>;
+    async fn wait(&self, queues: &[QueueName], max: Duration) -> Result<bool>;
 
     /// Frees jobs whose lease is over, and drops what the retention says; at most `budget` jobs.
     /// Every worker calls it from time to time. A job that has crashed too often is claimed like
@@ -488,7 +488,7 @@ macro_rules! forward {
                 (**self).beat(beat).await
             }
 
-            async fn wait(&self, queues: &[QueueName], max: Duration) -> Result<()> {
+            async fn wait(&self, queues: &[QueueName], max: Duration) -> Result<bool> {
                 (**self).wait(queues, max).await
             }
 

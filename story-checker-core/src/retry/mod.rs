@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use self::schedule::Schedule;
 use crate::charge::{Fate, charge};
 use crate::clock::{Timestamp, millis};
-use crate::fault::Fault;
+use crate::fault::{Fault, Scope};
 use crate::id::{JobId, mix};
 
 /// What the queue knows about a job's past.
@@ -49,8 +49,10 @@ pub struct RetryPolicy {
     pub max_deferrals: u32,
     /// The pause after each failed attempt.
     pub schedule: Schedule,
-    /// How long to put a job off when the fault has no hint. Default 30 s.
+    /// How long to put a job off when the fault has no hint for it. Default 30 s.
     pub defer_for: Duration,
+    /// How long to put a job off before another session may try. Default 1 s.
+    pub other_session_after: Duration,
     /// Changes the jitter of all jobs at once.
     pub seed: u64,
 }
@@ -62,6 +64,7 @@ impl Default for RetryPolicy {
             max_deferrals: 50,
             schedule: Schedule::default(),
             defer_for: Duration::from_secs(30),
+            other_session_after: Duration::from_secs(1),
             seed: 0,
         }
     }
@@ -132,22 +135,28 @@ impl DeadReason {
 /// Decides what happens to a job after `fault`.
 ///
 /// The next check is never before the fault's hint, whatever the schedule says; a little is added,
-/// by job, so that jobs that wait for the same moment do not all start in it. A job whose next
-/// check would come after its deadline is dead now, not later.
+/// by job, so that jobs that wait for the same moment do not all start in it. The hint of a session
+/// or proxy holds for that session or proxy and not for the job: another may answer meanwhile. A job
+/// whose next check would come after its deadline is dead now, not later.
 #[must_use]
 pub fn decide(policy: &RetryPolicy, job: &JobHistory, fault: &Fault, now: Timestamp) -> Decision {
     let random =
         mix(fold(job.id)
             ^ mix(policy.seed ^ (u64::from(job.attempt) << 32 | u64::from(job.deferrals))));
     let fate = charge(fault.class, fault.scope).job;
+    let hint = match fault.scope {
+        Scope::Session | Scope::Proxy => None,
+        Scope::App | Scope::Endpoint | Scope::Ours | Scope::Target => fault.until,
+    };
     let pause = match fate {
         Fate::Dead => return Decision::Dead { reason: DeadReason::Permanent, not_before: None },
         Fate::Release => Duration::ZERO,
-        Fate::Defer if fault.until.is_some_and(|until| until > now) => Duration::ZERO,
+        Fate::Defer if fault.scope == Scope::Session => policy.other_session_after,
+        Fate::Defer if hint.is_some_and(|until| until > now) => Duration::ZERO,
         Fate::Defer => policy.defer_for,
         Fate::Retry => policy.schedule.delay(job.attempt, random),
     };
-    let hint = fault.until.unwrap_or(now).max(now);
+    let hint = hint.unwrap_or(now).max(now);
     let earliest = (now + pause).max(hint);
     let not_before = match fate {
         Fate::Release => earliest,
@@ -186,7 +195,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fault::{Class, Scope};
+    use crate::fault::Class;
 
     const NOW: Timestamp = Timestamp::from_secs(1_795_251_600);
 
@@ -211,7 +220,7 @@ mod tests {
 
     /// Waits after the first and second failure of job 0707…, in ms. They change only with the
     /// formula, and then every waiting job of every user changes its time too.
-    const GOLDEN: [u128; 2] = [0, 0];
+    const GOLDEN: [u128; 2] = [1_370, 2_575];
 
     #[test]
     fn attempts_run_out_and_deferrals_do_too() {
@@ -230,7 +239,7 @@ mod tests {
     #[test]
     fn a_next_check_after_the_deadline_ends_the_job_now() {
         let hint = NOW + Duration::from_secs(1_800);
-        let fault = Fault::new(Class::RateLimited, Scope::Session, "429").with_until(hint);
+        let fault = Fault::new(Class::RateLimited, Scope::App, "(#4)").with_until(hint);
         let urgent = JobHistory { deadline: Some(NOW + Duration::from_secs(600)), ..job(0) };
         let Decision::Dead { reason, not_before } =
             decide(&RetryPolicy::default(), &urgent, &fault, NOW)
@@ -247,6 +256,20 @@ mod tests {
         let decision =
             decide(&RetryPolicy::default(), &job(2), &Fault::not_ready("limit", at), NOW);
         assert_eq!(decision, Decision::Release { not_before: at });
+    }
+
+    #[test]
+    fn another_session_may_answer_while_one_rests_but_no_other_proxy_at_once() {
+        let rest = NOW + Duration::from_secs(1_800);
+        let wait = |class, scope| {
+            let fault = Fault::new(class, scope, "x").with_until(rest);
+            match decide(&RetryPolicy::default(), &job(0), &fault, NOW) {
+                Decision::Defer { not_before } => not_before.since(NOW).as_secs(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(wait(Class::RateLimited, Scope::Session), 1);
+        assert!((30..=33).contains(&wait(Class::Blocked, Scope::Proxy)));
     }
 
     #[test]
@@ -269,7 +292,9 @@ mod tests {
             let decision = decide(&policy, &job, &fault, NOW);
             prop_assert_eq!(decision, decide(&policy, &job, &fault, NOW));
             if let Decision::Retry { not_before } | Decision::Defer { not_before } | Decision::Release { not_before } = decision {
-                prop_assert!(not_before >= fault.until.unwrap_or(NOW));
+                if !matches!(fault.scope, Scope::Session | Scope::Proxy) {
+                    prop_assert!(not_before >= fault.until.unwrap_or(NOW));
+                }
                 prop_assert!(not_before >= NOW);
             }
         }
@@ -278,7 +303,7 @@ mod tests {
         fn a_later_hint_never_means_an_earlier_check(id in any::<[u8; 16]>(), a in 0u64..10_000_000, b in 0u64..10_000_000) {
             let job = JobHistory::new(JobId::from_bytes(id));
             let at = |ms: u64| {
-                let fault = Fault::new(Class::RateLimited, Scope::Session, "x").with_until(NOW + Duration::from_millis(ms));
+                let fault = Fault::new(Class::RateLimited, Scope::App, "x").with_until(NOW + Duration::from_millis(ms));
                 match decide(&RetryPolicy::default(), &job, &fault, NOW) {
                     Decision::Defer { not_before } => not_before,
                     other => panic!("{other:?}"),

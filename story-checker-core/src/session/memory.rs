@@ -155,10 +155,10 @@ impl SessionStore for InMemorySessionStore {
         }))
     }
 
-    async fn list(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionRecord>> {
+    async fn list(&self, after: Option<SessionId>, limit: usize) -> Result<Vec<SessionRecord>> {
         let rows = self.lock();
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let records = rows.range::<SessionId, _>((start, Bound::Unbounded));
+        let records = rows.range((start, Bound::Unbounded));
         Ok(records.take(limit).map(|(_, row)| row.record.clone()).collect())
     }
 

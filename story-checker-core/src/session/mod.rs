@@ -372,7 +372,7 @@ pub trait SessionStore: Debug + Display + Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// Safe: it only reads.
-    async fn list(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionRecord>>;
+    async fn list(&self, after: Option<SessionId>, limit: usize) -> Result<Vec<SessionRecord>>;
 
     /// Removes sessions; says for each whether there was one. Leases of them become stale.
     ///
@@ -417,7 +417,7 @@ macro_rules! forward {
 
             async fn list(
                 &self,
-                after: Option<&SessionId>,
+                after: Option<SessionId>,
                 limit: usize,
             ) -> Result<Vec<SessionRecord>> {
                 (**self).list(after, limit).await

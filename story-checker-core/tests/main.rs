@@ -1,0 +1,9 @@
+//! What users of core rely on, through its public face.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::clone_on_ref_ptr, reason = "tests coerce clones to the ports")]
+
+mod engine;
+mod faults;
+mod outages;
+mod support;
