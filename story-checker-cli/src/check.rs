@@ -120,6 +120,7 @@ async fn run(
     match run.check(list).await {
         Ok(mut summary) => {
             summary.requests = Some(requests.load(Ordering::Relaxed));
+            summary.causes.lines().into_iter().for_each(|line| voice.say(line));
             voice.say(&summary);
             Ok(summary.exit_code())
         }

@@ -16,6 +16,9 @@ use story_checker_core::gate::Quota;
 /// The file that is read if no other is named.
 const DEFAULT_FILE: &str = "story-checker.toml";
 
+/// What happens to sessions and proxies is told in the program's own words.
+const DEFAULT_LOG: &str = "warn,story_checker_core::engine::pool=error";
+
 /// A longer settings file is a mistake.
 const MAX_FILE: u64 = 1024 * 1024;
 
@@ -125,7 +128,7 @@ impl From<Layer> for Settings {
             format: layer.format.unwrap_or_default(),
             progress: layer.progress.unwrap_or_default(),
             quiet: layer.quiet.unwrap_or_default(),
-            log: layer.log.unwrap_or_else(|| "warn".to_owned()),
+            log: layer.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
         }
     }
 }
@@ -353,7 +356,7 @@ mod tests {
         assert_eq!(settings.deadline, Duration::from_secs(1));
         assert_eq!(settings.concurrency, NonZeroUsize::new(2));
         assert_eq!(settings.format, Format::Json);
-        assert_eq!(settings.log, "warn");
+        assert_eq!(settings.log, DEFAULT_LOG);
     }
 
     #[test]

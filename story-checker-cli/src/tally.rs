@@ -1,5 +1,6 @@
 //! What came out of a run, in numbers.
 
+use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
@@ -67,10 +68,42 @@ impl fmt::Display for Tally {
     }
 }
 
+/// Why there was no answer, counted by the cause's message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Causes(HashMap<String, u64>);
+
+impl Causes {
+    /// Messages may name times and places, so their number has an end.
+    const MOST: usize = 1_000;
+    /// How many are told.
+    const TOLD: usize = 3;
+
+    /// Counts the cause of a report that has one.
+    pub(crate) fn add(&mut self, report: &Report) {
+        let Verdict::Unknown { cause } = &report.verdict else { return };
+        if let Some(count) = self.0.get_mut(&cause.message) {
+            *count += 1;
+        } else if self.0.len() < Self::MOST {
+            self.0.insert(cause.message.clone(), 1);
+        }
+    }
+
+    /// The most frequent ones as lines, in full: the table may have had to cut them.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut causes: Vec<_> = self.0.iter().collect();
+        causes.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+        let line = |(message, count): (&String, &u64)| {
+            format!("{count} unknown: {}", message.replace(char::is_control, " "))
+        };
+        causes.into_iter().take(Self::TOLD).map(line).collect()
+    }
+}
+
 /// How a run went; printed as its last line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
     pub(crate) tally: Tally,
+    pub(crate) causes: Causes,
     /// Requests that were sent.
     pub(crate) requests: Option<u64>,
     pub(crate) duplicates: u64,
@@ -134,8 +167,11 @@ mod tests {
     fn summary() -> Summary {
         let mut tally = Tally::default();
         reports().iter().for_each(|report| tally.add(report));
+        let mut causes = Causes::default();
+        reports().iter().for_each(|report| causes.add(report));
         Summary {
             tally,
+            causes,
             requests: Some(2),
             took: Duration::from_millis(1500),
             ..Summary::default()
@@ -149,6 +185,7 @@ mod tests {
             summary.to_string(),
             "3 accounts: 1 active, 1 no story, 1 unknown; 2 requests; 1.5 s, 2/s"
         );
+        assert_eq!(summary.causes.lines(), ["1 unknown: the platform asks to wait"]);
         summary.interrupted = true;
         summary.unanswered = 7;
         summary.duplicates = 1;

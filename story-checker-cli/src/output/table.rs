@@ -17,9 +17,6 @@ const HEADER: [&str; 6] = ["ACCOUNT", "VERDICT", "STORIES", "NEWEST", "EXPIRES",
 const WHY: usize = HEADER.len() - 1;
 const GAP: u16 = 2;
 
-/// The longest reason that is shown where the width of the terminal does not say it.
-const LONGEST_WHY: u16 = 160;
-
 type Row = [String; HEADER.len()];
 
 /// Collects rows until the widths of the columns are known, then streams.
@@ -76,8 +73,11 @@ impl<W: Write + Send> TableWriter<W> {
             }
         }
         let before: u16 = widths[..WHY].iter().map(|width| width + GAP).sum();
-        let room = self.terminal_width.map_or(LONGEST_WHY, |all| all.saturating_sub(before));
-        widths[WHY] = widths[WHY].min(room.max(20));
+        // Nothing stands after the reason, so only a terminal limits it.
+        widths[WHY] = match self.terminal_width {
+            Some(all) => widths[WHY].min(all.saturating_sub(before).max(20)),
+            None => u16::MAX,
+        };
         widths
     }
 }
@@ -112,9 +112,12 @@ fn lines(rows: &[Row], widths: &[u16; HEADER.len()]) -> impl Iterator<Item = Str
         };
         table.add_row(row.iter().zip(widths).map(cut).collect::<Vec<_>>());
     }
-    for (column, width) in table.column_iter_mut().zip(widths) {
+    for (column, width) in table.column_iter_mut().zip(&widths[..WHY]) {
         column.set_padding((0, GAP));
         column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width + GAP)));
+    }
+    if let Some(why) = table.column_mut(WHY) {
+        why.set_padding((0, 0));
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().into_iter()
 }

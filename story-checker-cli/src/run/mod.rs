@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use story_checker_core::engine::{EngineHandle, Event, Overflow, SubmitOptions};
+use story_checker_core::proxy::ProxyState;
 use story_checker_core::session::SessionState;
 use story_checker_core::{
     Cause, Class, ErrorKind, Evidence, Report, Scope, Target, Timestamp, Timings,
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::output::ReportWriter;
 use crate::progress::Voice;
-use crate::tally::{Summary, Tally};
+use crate::tally::{Causes, Summary, Tally};
 use crate::targets::{Entry, TargetList};
 
 /// Targets are submitted in chunks of this size.
@@ -138,6 +139,7 @@ impl Run {
         }
         voice.clear();
         summary.tally = out.tally;
+        summary.causes = std::mem::take(&mut out.causes);
         out.finish().await?;
         summary.unanswered = accepted.saturating_sub(ended);
         summary.duplicates = duplicates.load(Ordering::Relaxed);
@@ -163,6 +165,15 @@ fn told(event: &Event, voice: &Voice) -> Option<Arc<Report>> {
                 voice.say(format_args!("session {session} is out of use ({state}): {reason}"));
             }
             other => voice.say(format_args!("session {session} is {}", other.as_str())),
+        },
+        Event::ProxyChanged { proxy, state } => match state {
+            ProxyState::Cooling { until, reason } => {
+                voice.say(format_args!("proxy {proxy} rests until {until}: {reason}"));
+            }
+            ProxyState::Disabled { reason } => {
+                voice.say(format_args!("proxy {proxy} is out of use: {reason}"));
+            }
+            _ => {}
         },
         Event::PutOff { job, cause, until, .. } => {
             tracing::debug!(%job, ?cause, %until, "put off");
@@ -305,6 +316,7 @@ struct Outbox {
     reports: mpsc::Sender<Arc<Report>>,
     result: oneshot::Receiver<io::Result<()>>,
     tally: Tally,
+    causes: Causes,
     /// Nobody takes the reports any more.
     closed: bool,
 }
@@ -318,11 +330,12 @@ impl Outbox {
             drop(inbox);
             _ = done.send(result);
         });
-        Self { reports, result, tally: Tally::default(), closed: false }
+        Self { reports, result, tally: Tally::default(), causes: Causes::default(), closed: false }
     }
 
     async fn send(&mut self, report: Arc<Report>) {
         self.tally.add(&report);
+        self.causes.add(&report);
         self.closed |= self.reports.send(report).await.is_err();
     }
 
