@@ -44,8 +44,9 @@ Exit status: 0 all answered, 1 some unknown or bad lines, 2 wrong usage or setti
 #[derive(Debug, Args)]
 #[command(after_help = CHECK_EXAMPLES)]
 pub(crate) struct CheckArgs {
-    /// Accounts, lists or `-`. An argument that names an existing file, ends in .txt, .csv or
-    /// .list, or contains a path separator is a list; `@name` is always an account
+    /// Accounts, lists, or `-` for standard input, which is also read if nothing is named. What
+    /// names an existing file, ends in .txt, .csv or .list, or contains a path separator is a list;
+    /// `@name` is always an account
     #[arg(value_name = "NAME|LIST")]
     pub(crate) targets: Vec<String>,
 

@@ -14,9 +14,9 @@ use story_checker_sim::{
     SimClock, SimConfig,
 };
 
-use crate::check::World;
 use crate::progress::Voice;
 use crate::settings::Settings;
+use crate::world::World;
 
 const SEED: u64 = 2026;
 const SESSIONS: usize = 8;
@@ -48,7 +48,7 @@ impl Demo {
         let latency = Latency::between(Duration::from_millis(20), Duration::from_millis(80));
         let config = SimConfig::new(seed)
             .with_sessions(SESSIONS)
-            .with_population(Population::default())
+            .with_population(Population::default().with_mix(8, 6, 8))
             .with_latency(latency)
             .with_expect_proxy(true);
         let platform = Arc::new(Platform::new(config)?);

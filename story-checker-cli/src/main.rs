@@ -11,6 +11,7 @@ mod settings;
 mod signals;
 mod tally;
 mod targets;
+mod world;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -23,6 +23,8 @@ fn the_demo_answers_for_every_account_of_the_example() {
     assert!(said.starts_with("demo: these accounts are simulated"), "{said}");
     let summary = said.lines().last().unwrap();
     assert!(summary.starts_with("60 accounts: ") && summary.contains("; 1 duplicate"), "{summary}");
+    let verdicts: HashSet<_> = reports.iter().map(|report| report.verdict.as_str()).collect();
+    assert_eq!(verdicts, HashSet::from(["active", "no_story", "private", "not_found"]));
     // Every answer came by a proxy, with a session, and says by which request.
     for report in &reports {
         assert!(report.evidence.proxy.is_some() && report.evidence.session.is_some());
@@ -109,7 +111,7 @@ fn the_deadline_reports_everything_with_its_cause() {
     let folder = tempfile::tempdir().unwrap();
     let list = numbered_list(folder.path(), 30_000);
     let list = list.to_str().unwrap();
-    let output = run(folder.path(), &["check", "--demo", "--ndjson", "--deadline", "1s", list]);
+    let output = run(folder.path(), &["check", "--demo", "--ndjson", "--deadline", "3s", list]);
     let reports = ndjson(stdout(&output));
     assert_eq!(reports.len(), 30_000, "{}", stderr(&output));
     let unknown: Vec<_> = reports.iter().filter(|report| report["verdict"] == "unknown").collect();
