@@ -38,7 +38,7 @@ Examples:
   some-command | story-checker check --demo --json -         a list from standard input
 
 A list has one account per line: a name, @name or profile URL; # begins a comment.
-Options may also stand in story-checker.toml or in STORY_CHECKER_* variables (STORY_CHECKER_DEADLINE).
+Options may also stand in story-checker.toml (see examples/) or STORY_CHECKER_DEADLINE and so on.
 Exit status: 0 all answered, 1 some unknown or bad lines, 2 wrong usage or settings, 130 interrupted.";
 
 #[derive(Debug, Args)]
@@ -66,7 +66,7 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "URL", help_heading = "Connection")]
     base_url: Option<String>,
 
-    /// Start a simulated platform in this process and checks against it: no account needed
+    /// Start a simulated platform in this process and check against it: no account needed
     #[arg(long, help_heading = "Connection", conflicts_with_all = ["sessions", "proxies", "base_url"])]
     pub(crate) demo: bool,
 

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use story_checker_http::instagram::account;
@@ -20,6 +21,9 @@ use crate::world::World;
 
 const NO_TARGETS: &str = "there is nothing to check: name accounts, a list, or - for standard input
   for example: story-checker check --demo examples/accounts.txt";
+
+/// After an interruption: shorter than the patience of most supervisors (10 s).
+const GRACE: Duration = Duration::from_secs(8);
 
 /// Checks what was asked for; returns the exit code.
 ///
@@ -68,6 +72,7 @@ async fn run(
         writer: output::standard(settings.format),
         voice: voice.clone(),
         deadline: settings.deadline,
+        grace: GRACE,
         interrupt,
     };
     match run.check(list).await {

@@ -318,27 +318,22 @@ mod tests {
     }
 
     #[test]
-    fn a_full_file_is_read() {
-        let text = r#"
-            sessions = ["cookies/a.txt"]
-            proxies = "proxies.txt"
-            base_url = "http://127.0.0.1:1"
-            deadline = "1h 30m"
-            concurrency = 8
-            max_batch = 20
-            format = "ndjson"
-            progress = "never"
-            quiet = true
-            log = "debug"
-            [limits]
-            session = "75 per 11m, burst 10"
-        "#;
-        let settings = Settings::from(layer(text));
-        assert_eq!(settings.sessions, [PathBuf::from("cookies/a.txt")]);
-        assert_eq!(settings.deadline, Duration::from_secs(5400));
-        assert_eq!(settings.session_limit.unwrap().burst(), 10);
-        assert_eq!((settings.format, settings.progress), (Format::Ndjson, Progress::Never));
-        assert_eq!((settings.concurrency, settings.quiet), (NonZeroUsize::new(8), true));
+    fn the_example_names_every_setting() {
+        let settings = Settings::from(layer(include_str!("../../examples/story-checker.toml")));
+        let want = Settings {
+            sessions: vec!["cookies".into()],
+            proxies: Some("proxies.txt".into()),
+            base_url: Some("https://www.instagram.com".to_owned()),
+            deadline: Duration::from_secs(600),
+            concurrency: NonZeroUsize::new(256),
+            max_batch: NonZeroUsize::new(50),
+            session_limit: Quota::with_burst(75, Duration::from_secs(660), 15).ok(),
+            format: Format::Table,
+            progress: Progress::Auto,
+            quiet: false,
+            log: "warn".to_owned(),
+        };
+        assert_eq!(settings, want);
     }
 
     #[test]

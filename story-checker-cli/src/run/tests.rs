@@ -9,8 +9,12 @@ use story_checker_core::checker::{CheckContext, Checker, CheckerProfile};
 use story_checker_core::engine::{Engine, EngineConfig};
 use story_checker_core::queue::{InMemoryJobQueue, Retention};
 use story_checker_core::session::InMemorySessionStore;
-use story_checker_core::{Clock, Fault, InvalidTarget, Platform, SystemClock, TargetKind, Verdict};
+use story_checker_core::{
+    Clock, Evidence, Fault, InvalidTarget, Platform, SystemClock, Target, TargetKind, Timings,
+    Verdict,
+};
 
+use super::feed::CHUNK;
 use super::*;
 use crate::settings::Progress;
 
@@ -93,6 +97,7 @@ impl Bench {
             writer: Box::new(Kept(Arc::clone(&kept), breaks_at)),
             voice: Voice::new(Progress::Never, true),
             deadline,
+            grace: Duration::from_millis(500),
             interrupt: CancellationToken::new(),
         };
         Self { run, kept }
@@ -166,6 +171,39 @@ async fn a_reader_that_goes_away_ends_the_run() {
     let (result, kept) = bench.check(numbered(100_000)).await;
     assert_eq!(result.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     assert_eq!(kept.len(), 3);
+}
+
+/// Writing that never ends, as to a pipe that nobody reads.
+struct Clogged(Mutex<channel::Receiver<()>>);
+
+impl ReportWriter for Clogged {
+    fn report(&mut self, _: &Report) -> io::Result<()> {
+        _ = self.0.lock().unwrap().recv();
+        Ok(())
+    }
+
+    fn pause(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interruption_ends_the_run_even_if_nobody_reads_the_output() {
+    let mut bench = Bench::new(Some(Duration::ZERO), Duration::from_secs(60), 0).await;
+    let (sender, receiver) = channel::channel();
+    bench.run.writer = Box::new(Clogged(Mutex::new(receiver)));
+    let interrupt = bench.run.interrupt.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        interrupt.cancel();
+    });
+    let (summary, _) = bench.check(numbered(10_000)).await;
+    assert_eq!(summary.unwrap().exit_code(), 130);
+    drop(sender);
 }
 
 /// Gives one line and then blocks until its sender is gone.
