@@ -90,9 +90,9 @@ impl World {
         config.store_reports = false;
         config.give_up_early = true;
         let sessions = InMemorySessionStore::new(Arc::clone(&clock));
-        for reply in sessions.put(self.sessions).await? {
-            tracing::debug!(?reply, "session");
-        }
+        let proxies = self.proxies.as_ref().map_or(0, Vec::len);
+        tracing::info!(sessions = self.sessions.len(), proxies, "the engine starts");
+        sessions.put(self.sessions).await?;
         let queue = InMemoryJobQueue::with_retention(Arc::clone(&clock), Retention::nothing());
         let mut engine = Engine::builder()
             .checker(Arc::new(checker))

@@ -69,3 +69,13 @@ fn cookies_and_passwords_stay_secret_at_trace_level() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(!stdout(&output).contains("PLANTED") && !stderr(&output).contains("PLANTED"));
 }
+
+#[test]
+fn the_demo_tells_no_password_at_trace_level() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["check", "--demo", "--log", "trace", "--json", "tea_house"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("TRACE"));
+    assert!(!stdout(&output).contains("demo-password"));
+    assert!(!stderr(&output).contains("demo-password"));
+}

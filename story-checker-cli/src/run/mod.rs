@@ -174,8 +174,8 @@ fn told(event: &Event, voice: &Voice) -> Option<Arc<Report>> {
             }
             _ => {}
         },
-        Event::PutOff { job, cause, until, .. } => {
-            tracing::debug!(%job, ?cause, %until, "put off");
+        Event::PutOff { job, cause, until, attempt_used, .. } => {
+            tracing::info!(%job, %until, attempt_used, cause = cause.message, "a check is put off");
         }
         Event::Dropped { job, reason, .. } => tracing::error!(%job, %reason, "dropped"),
         other => tracing::info!(?other, "event"),
