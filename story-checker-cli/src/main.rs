@@ -1,1 +1,54 @@
-fn main() {}
+//! The command line tool of story-checker: a list of accounts in, proven verdicts out.
+
+mod args;
+mod check;
+mod credentials;
+mod demo;
+mod output;
+mod progress;
+mod run;
+mod settings;
+mod signals;
+mod tally;
+mod targets;
+mod world;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anstyle::AnsiColor;
+use anyhow::Context;
+use clap::Parser;
+
+use crate::args::{Command, LowArgs};
+
+/// Wrong usage or settings; clap uses the same.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let result = match LowArgs::parse().command {
+        Command::Check(args) => check::check(&args),
+        Command::Sim(args) => simulate(*args),
+    };
+    let code = result.unwrap_or_else(|error| {
+        complain(&error);
+        USAGE
+    });
+    ExitCode::from(code)
+}
+
+/// Says what went wrong, with its causes.
+fn complain(error: &anyhow::Error) {
+    let style = AnsiColor::Red.on_default().bold();
+    // Nobody can be told that standard error is closed.
+    drop(writeln!(anstream::stderr(), "{style}error:{style:#} {error:#}"));
+}
+
+/// Runs the simulated platform alone.
+fn simulate(args: story_checker_sim::cli::SimArgs) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime
+        .block_on(story_checker_sim::cli::run(args))
+        .context("the simulated platform could not run")?;
+    Ok(0)
+}

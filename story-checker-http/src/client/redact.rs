@@ -133,7 +133,7 @@ mod tests {
         let body = br#"{"message":"checkpoint_required","id":"PLANTED","n": 4200, "PLANTED-1":{"url":"x\"PLANTED"},"status":"fail"}"#;
         assert_eq!(
             Body(body).to_string(),
-            r#"111 bytes: {"message":"checkpoint_required","id":"…","n":0,"…":{"url":"…"},"status":"fail"}"#
+            r#"108 bytes: {"message":"checkpoint_required","id":"…","n":0,"…":{"url":"…"},"status":"fail"}"#
         );
         assert_eq!(Body(b"{PLANTED: 1PLANTED}").to_string(), "19 bytes: {0:0}");
         assert_eq!(Body(b"<html>PLANTED").to_string(), "13 bytes, not shown");

@@ -147,11 +147,10 @@ impl TransportError {
         let mut cause = self.source();
         let mut detail = None;
         while let Some(error) = cause {
-            if let Some(io) = error.downcast_ref::<io::Error>() {
-                let tls = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-                detail = Some(tls.map_or_else(|| io.kind().to_string(), ToString::to_string));
-            } else if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            if let Some(tls) = tls_error(error) {
                 detail = Some(tls.to_string());
+            } else if let Some(io) = io_error(error) {
+                detail = Some(io.kind().to_string());
             }
             cause = error.source();
         }
@@ -169,6 +168,21 @@ impl StdError for TransportError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
     }
+}
+
+/// The I/O error that this cause is, or wraps: such a wrapper shows only what lies behind the wrapped
+/// one in its chain.
+pub(super) fn io_error<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
+    let mut io = cause.downcast_ref::<io::Error>()?;
+    while let Some(inner) = io.get_ref().and_then(|inner| inner.downcast_ref()) {
+        io = inner;
+    }
+    Some(io)
+}
+
+/// The TLS error that this cause is, or wraps.
+pub(super) fn tls_error<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    cause.downcast_ref().or_else(|| io_error(cause)?.get_ref()?.downcast_ref())
 }
 
 #[cfg(test)]

@@ -257,23 +257,21 @@ mod tests {
 
     use super::*;
 
-    fn response(pieces: &[&'static [u8]]) -> Response {
-        let pieces: Vec<_> = pieces.iter().map(|piece| Ok(Bytes::from_static(piece))).collect();
+    fn response(pieces: &[&'static str]) -> Response {
+        let piece = |piece: &&'static str| Ok(Bytes::from_static(piece.as_bytes()));
+        let pieces: Vec<_> = pieces.iter().map(piece).collect();
         let head = Head::new(StatusCode::OK, Version::HTTP_11, HeaderMap::new());
         Response::new(head, stream::iter(pieces).boxed(), Instant::now())
     }
 
     #[tokio::test]
     async fn a_body_is_read_to_its_end_within_the_limit() {
-        for (pieces, body) in [
-            (&[][..], &b""[..]),
-            (&[b"abc"], b"abc"),
-            (&[b"abc", b"", b"de"], b"abcde"),
-            (&[b"", b"", b"f"], b"f"),
-        ] {
+        for (pieces, body) in
+            [(&[][..], ""), (&["abc"], "abc"), (&["abc", "", "de"], "abcde"), (&["", "", "f"], "f")]
+        {
             assert_eq!(response(pieces).collect(5).await.unwrap().body, body);
         }
-        for pieces in [&[&b"abcdef"[..]][..], &[b"abc", b"def"], &[b"abc", b"de", b"f"]] {
+        for pieces in [&["abcdef"][..], &["abc", "def"], &["abc", "de", "f"]] {
             let error = response(pieces).collect(5).await.unwrap_err();
             assert_eq!(error.kind(), TransportErrorKind::BodyTooLarge);
         }
@@ -289,7 +287,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, "sessionid=PLANTED".parse().unwrap());
         let request = Request::get(url, Duration::from_secs(1)).with_headers(headers.clone());
-        let mut response = response(&[b"PLANTED"]);
+        let mut response = response(&["PLANTED"]);
         response.head.headers = headers;
         let text = format!("{request:?} {response:?}");
         assert!(!text.contains("PLANTED") && text.contains("/path"), "{text}");

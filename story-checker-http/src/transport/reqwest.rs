@@ -180,8 +180,8 @@ mod tests {
 
     #[tokio::test]
     async fn clients_are_made_once_per_proxy_and_bounded() {
-        let mut config = ReqwestTransportConfig::default();
-        config.max_clients = NonZeroUsize::new(2).unwrap();
+        let max_clients = NonZeroUsize::new(2).unwrap();
+        let config = ReqwestTransportConfig { max_clients, ..ReqwestTransportConfig::default() };
         let transport = ReqwestTransport::new(config).unwrap();
         assert_eq!(transport.clients(), 0);
         transport.client(None).unwrap();

@@ -4,8 +4,9 @@
 //! types cannot be named. The tests against real sockets notice when a text changes.
 
 use std::error::Error as StdError;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 
+use super::error::{io_error, tls_error};
 use super::{TransportError, TransportErrorKind as Kind};
 
 /// Wraps an error; `head_seen` says whether the head of the answer was already there.
@@ -29,7 +30,7 @@ fn kind(error: &reqwest::Error, proxied: bool, head_seen: bool) -> Kind {
 
 fn connecting(error: &reqwest::Error, proxied: bool) -> Kind {
     for cause in causes(error) {
-        if is_tls(cause) {
+        if tls_error(cause).is_some() {
             return Kind::Tls;
         }
         let text = cause.to_string();
@@ -49,7 +50,7 @@ fn connecting(error: &reqwest::Error, proxied: bool) -> Kind {
                 _ => Kind::ProxyOther,
             };
         }
-        if let Some(io) = cause.downcast_ref::<io::Error>()
+        if let Some(io) = io_error(cause)
             && matches!(
                 io.kind(),
                 ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
@@ -73,7 +74,7 @@ fn exchanging(error: &reqwest::Error, head_seen: bool) -> Kind {
                 return broken;
             }
         }
-        if let Some(io) = cause.downcast_ref::<io::Error>() {
+        if let Some(io) = io_error(cause) {
             match io.kind() {
                 ErrorKind::UnexpectedEof => return broken,
                 ErrorKind::BrokenPipe
@@ -85,12 +86,6 @@ fn exchanging(error: &reqwest::Error, head_seen: bool) -> Kind {
         }
     }
     if head_seen { Kind::Decode } else { Kind::Reset }
-}
-
-fn is_tls(cause: &(dyn StdError + 'static)) -> bool {
-    // An io::Error hides what it wraps from the chain and shows only its source.
-    let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    cause.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {

@@ -1,0 +1,9 @@
+//! Runs the real binary, as a person or a script would.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod input;
+mod output;
+mod secrets;
+mod settings;
+mod signals;
+mod support;

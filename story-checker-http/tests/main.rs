@@ -1,0 +1,10 @@
+//! The checker and the transport against real sockets.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
+
+mod faults;
+mod properties;
+mod proxies;
+mod secrets;
+mod sockets;
+mod support;
+mod verdicts;
