@@ -56,7 +56,12 @@ impl Checker for ShopChecker {
         let answers = targets.iter().map(|target| {
             let evidence = Evidence::new("shop/1").with_fact("the offers of today were complete");
             let report = |verdict| {
-                Report::new(target.clone(), verdict, evidence, Timings::new(started, Duration::ZERO))
+                Report::new(
+                    target.clone(),
+                    verdict,
+                    evidence,
+                    Timings::new(started, Duration::ZERO),
+                )
             };
             match target.handle() {
                 "tea_house" => {

@@ -9,7 +9,9 @@ use story_checker_core::checker::{CheckContext, Checker, CheckerProfile};
 use story_checker_core::engine::{Engine, EngineConfig, Event, Overflow, SubmitOptions};
 use story_checker_core::queue::{InMemoryJobQueue, JobFilter, JobQueue, JobState};
 use story_checker_core::session::InMemorySessionStore;
-use story_checker_core::{Evidence, Fault, Platform, Report, SystemClock, Target, Timings, Verdict};
+use story_checker_core::{
+    Evidence, Fault, Platform, Report, SystemClock, Target, Timings, Verdict,
+};
 
 /// Takes 50 ms for each account, except for one that takes for ever.
 #[derive(Debug)]

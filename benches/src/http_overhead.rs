@@ -72,10 +72,26 @@ pub(crate) fn run(print: &mut dyn FnMut(Figure)) -> Fallible<()> {
         };
         let mid = |runs: &[Speed], of: fn(&Speed) -> f64| median(runs.iter().map(of).collect());
         print(Figure::info(NAME, &figure("bare"), mid(&bare, |run| run.per_second), "checks/s"));
-        print(Figure::info(NAME, &figure("engine"), mid(&engine, |run| run.per_second), "checks/s"));
-        print(Figure::at_least(NAME, &figure("ratio"), ratio(|run| run.per_second), "of bare", aim));
+        print(Figure::info(
+            NAME,
+            &figure("engine"),
+            mid(&engine, |run| run.per_second),
+            "checks/s",
+        ));
+        print(Figure::at_least(
+            NAME,
+            &figure("ratio"),
+            ratio(|run| run.per_second),
+            "of bare",
+            aim,
+        ));
         print(Figure::info(NAME, &figure("bare_cpu"), mid(&bare, |run| run.cpu_ms), "ms/check"));
-        print(Figure::info(NAME, &figure("engine_cpu"), mid(&engine, |run| run.cpu_ms), "ms/check"));
+        print(Figure::info(
+            NAME,
+            &figure("engine_cpu"),
+            mid(&engine, |run| run.cpu_ms),
+            "ms/check",
+        ));
         let cpu = ratio(|run| run.cpu_ms);
         if latency_ms == 0 {
             print(Figure::at_most(NAME, &figure("cpu_ratio"), cpu, "of bare", 1.3));
@@ -234,7 +250,11 @@ async fn engine_run(platform: &Running, checks: u32) -> Fallible<Speed> {
     let (engine, mut events) = engine(platform, 1, new_cache()).await?;
     let work = async {
         let active = check_all(&engine, &mut events, checks).await?;
-        if active == checks { Ok(()) } else { Err(format!("{active} of {checks} were active").into()) }
+        if active == checks {
+            Ok(())
+        } else {
+            Err(format!("{active} of {checks} were active").into())
+        }
     };
     let speed = timed(checks, work).await?;
     engine.shutdown(Duration::from_secs(5)).await;

@@ -31,6 +31,8 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "bench: {error}");
             ExitCode::FAILURE
         }
-        None => ExitCode::from(run(BENCHES, &names, &mut io::stdout().lock(), &mut io::stderr().lock())),
+        None => {
+            ExitCode::from(run(BENCHES, &names, &mut io::stdout().lock(), &mut io::stderr().lock()))
+        }
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use reqwest::header::{COOKIE, HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
-use story_checker_core::session::{Cookie, SessionRecord};
 use story_checker_core::SessionId;
+use story_checker_core::session::{Cookie, SessionRecord};
 use story_checker_http::instagram;
 use story_checker_sim::{
     AccountScript, Latency, Platform, Population, ScriptedStory, Server, ServerConfig, SimClock,
@@ -108,7 +108,8 @@ impl Running {
     /// The sessions as a bare loop wants them: the headers that a checker would send too.
     pub(crate) fn headers(&self) -> Result<Vec<HeaderMap>, Box<dyn Error>> {
         let headers = |pairs: &Vec<(String, String)>| {
-            let cookies: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let cookies: Vec<_> =
+                pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let mut headers = HeaderMap::new();
             headers.insert(COOKIE, HeaderValue::from_str(&cookies.join("; "))?);
             for (name, value) in pairs.iter().filter(|(name, _)| name == "csrftoken") {

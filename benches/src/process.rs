@@ -20,8 +20,15 @@ pub(crate) fn pin(process: u32, core: usize) {
 pub(crate) fn cpu_time() -> Result<Duration, Box<dyn Error>> {
     let stat = fs::read_to_string("/proc/self/stat")?;
     // The name in parentheses may hold spaces; the fields after it are fixed.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |field: usize| fields.get(field).ok_or("short /proc/self/stat")?.parse::<u64>().map_err(Box::<dyn Error>::from);
+    let fields: Vec<&str> =
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |field: usize| {
+        fields
+            .get(field)
+            .ok_or("short /proc/self/stat")?
+            .parse::<u64>()
+            .map_err(Box::<dyn Error>::from)
+    };
     // Fields 14 and 15 of proc(5), in ticks of 10 ms on every Linux we know.
     Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
 }
@@ -30,6 +37,7 @@ pub(crate) fn cpu_time() -> Result<Duration, Box<dyn Error>> {
 pub(crate) fn peak_memory() -> Result<f64, Box<dyn Error>> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib: f64 = line.ok_or("no VmHWM in /proc/self/status")?.trim().trim_end_matches(" kB").parse()?;
+    let kib: f64 =
+        line.ok_or("no VmHWM in /proc/self/status")?.trim().trim_end_matches(" kB").parse()?;
     Ok(kib * 1024.0 / 1e6)
 }

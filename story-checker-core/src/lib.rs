@@ -23,6 +23,7 @@ pub mod checker;
 mod clock;
 pub mod engine;
 mod error;
+mod evidence;
 mod fault;
 pub mod gate;
 mod id;
@@ -36,10 +37,9 @@ mod target;
 
 pub use self::clock::{Clock, SystemClock, Timestamp, VirtualClock};
 pub use self::error::{Certainty, Error, ErrorKind, Result};
+pub use self::evidence::{Evidence, RequestRecord};
 pub use self::fault::{Class, Fault, Scope};
 pub use self::id::{BatchId, Fence, JobId, ProxyId, SessionId, WorkerId};
-pub use self::report::{
-    Cause, Evidence, Item, MediaKind, MediaVariant, Report, RequestRecord, Timings, Verdict,
-};
+pub use self::report::{Cause, Item, MediaKind, MediaVariant, Report, Timings, Verdict};
 pub use self::secret::Secret;
 pub use self::target::{InvalidTarget, Platform, Target, TargetKind};

@@ -1,13 +1,12 @@
 //! What comes out: verdict, evidence, items, timings.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::evidence::{Evidence, as_millis};
 use crate::fault::{Class, Fault, Scope};
-use crate::id::{ProxyId, SessionId};
 use crate::target::Target;
 
 /// The answer for one target.
@@ -86,76 +85,6 @@ impl Cause {
 impl From<&Fault> for Cause {
     fn from(fault: &Fault) -> Self {
         Self::new(fault.class, fault.scope, fault.message.clone()).with_not_before(fault.until)
-    }
-}
-
-/// One request that was made for a check.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct RequestRecord {
-    /// The checker's name for the route, such as `reels_media`. Never a URL.
-    pub route: Cow<'static, str>,
-    /// The HTTP status.
-    pub status: u16,
-    /// When the request was sent.
-    pub at: Timestamp,
-    /// From sending to the last byte of the answer.
-    #[serde(rename = "took_ms", with = "as_millis")]
-    pub took: Duration,
-    /// Bytes of the answer's body, after decoding.
-    pub bytes: u64,
-}
-
-impl RequestRecord {
-    /// A record of a finished request.
-    #[must_use]
-    pub fn new(
-        route: impl Into<Cow<'static, str>>,
-        status: u16,
-        at: Timestamp,
-        took: Duration,
-        bytes: u64,
-    ) -> Self {
-        Self { route: route.into(), status, at, took, bytes }
-    }
-}
-
-/// Why a verdict may be believed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Evidence {
-    /// Who answered: the checker and the version of its parser, such as `instagram-web/1`.
-    pub source: Cow<'static, str>,
-    /// The platform's own id of the target, once it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
-    /// The session that was used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<SessionId>,
-    /// The proxy that was used; none means a direct connection.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proxy: Option<ProxyId>,
-    /// The server's time at the deciding answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server_time: Option<Timestamp>,
-    /// The requests, in order. One that answered for many targets appears in each of their reports.
-    pub requests: Vec<RequestRecord>,
-    /// What was seen, one plain sentence each.
-    pub facts: Vec<Cow<'static, str>>,
-}
-
-impl Evidence {
-    /// Evidence by `source`, empty so far.
-    #[must_use]
-    pub fn new(source: impl Into<Cow<'static, str>>) -> Self {
-        Self { source: source.into(), ..Self::default() }
-    }
-
-    /// Adds a fact.
-    #[must_use]
-    pub fn with_fact(mut self, fact: impl Into<Cow<'static, str>>) -> Self {
-        self.facts.push(fact.into());
-        self
     }
 }
 
@@ -284,35 +213,12 @@ impl Report {
     }
 }
 
-/// Durations as milliseconds, with microseconds behind the point.
-mod as_millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn to_f64(duration: Duration) -> f64 {
-        (duration.as_secs_f64() * 1e6).round() / 1e3
-    }
-
-    pub(super) fn from_f64<E: serde::de::Error>(millis: f64) -> Result<Duration, E> {
-        Duration::try_from_secs_f64(millis / 1e3).map_err(E::custom)
-    }
-
-    pub(super) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_f64(to_f64(*duration))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        from_f64(f64::deserialize(from)?)
-    }
-}
-
 mod as_optional_millis {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::as_millis::{from_f64, to_f64};
+    use crate::evidence::as_millis::{from_f64, to_f64};
 
     #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
     pub(super) fn serialize<S: Serializer>(
@@ -332,6 +238,7 @@ mod as_optional_millis {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::RequestRecord;
 
     fn report() -> Report {
         let mut item = Item::new("17", MediaKind::Video, Timestamp::from_secs(1_795_251_600));
