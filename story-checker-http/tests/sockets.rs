@@ -16,7 +16,7 @@ use crate::support::*;
 async fn fetch(url: &str, through: Option<&str>) -> Result<Collected, TransportError> {
     let transport = ReqwestTransport::new(ReqwestTransportConfig::default()).unwrap();
     let request = Request::get(Url::parse(url).unwrap(), Duration::from_millis(400))
-        .with_proxy(through.and_then(|through| proxy(through)));
+        .with_proxy(through.and_then(proxy));
     transport.send(request).await?.collect(10_000).await
 }
 

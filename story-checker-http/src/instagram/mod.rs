@@ -9,6 +9,7 @@ mod parse;
 mod profile;
 mod session;
 mod story;
+mod web;
 mod wire;
 
 pub use self::account::account;

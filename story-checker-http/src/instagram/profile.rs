@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use story_checker_core::cache::CacheEntry;
 use story_checker_core::{SessionId, Timestamp};
 
-use super::ProfileAnswer;
 use super::config::WebConfig;
+use super::parse::ProfileAnswer;
+use super::story::LIFE;
 
 /// What an answer said about a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +83,7 @@ impl Profile {
 
     /// Whether the profile says that there is a story at `now`.
     pub(super) fn claims_story(&self, now: Timestamp) -> bool {
-        self.latest.is_some_and(|at| Timestamp::from_secs(at) + super::story::LIFE > now)
+        self.latest.is_some_and(|at| Timestamp::from_secs(at) + LIFE > now)
     }
 
     /// How its visibility reads in evidence.
@@ -161,6 +162,6 @@ mod tests {
     fn a_profile_claims_a_story_for_a_day() {
         let profile = user(false, false);
         assert!(profile.claims_story(NOW));
-        assert!(!profile.claims_story(NOW + super::super::story::LIFE));
+        assert!(!profile.claims_story(NOW + LIFE));
     }
 }

@@ -3,7 +3,7 @@ use std::fmt;
 use story_checker_core::session::{Cookie, Credentials, SessionRecord};
 use story_checker_core::{SessionId, Timestamp};
 
-use super::WebChecker;
+use super::web::SESSION_KIND;
 use crate::client::{is_cookie_value, put_cookie};
 
 const DOMAIN: &str = "instagram.com";
@@ -132,7 +132,7 @@ pub fn web_session_from_cookies(
     }
     let expires_at = login.expires_at;
     let credentials = Credentials::from_cookies(cookies);
-    let mut record = SessionRecord::new(id, WebChecker::SESSION_KIND, credentials);
+    let mut record = SessionRecord::new(id, SESSION_KIND, credentials);
     record.expires_at = expires_at;
     Ok(record)
 }
@@ -156,7 +156,7 @@ mod tests {
              .example.com\tTRUE\t/\tTRUE\t0\tforeign\tx"
         );
         let record = web_session("main".into(), &text).unwrap();
-        assert_eq!(record.kind, WebChecker::SESSION_KIND);
+        assert_eq!(record.kind, SESSION_KIND);
         assert_eq!(record.expires_at, Some(Timestamp::from_secs(1_826_787_600)));
         let cookies: Vec<_> = record
             .credentials

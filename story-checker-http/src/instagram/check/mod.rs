@@ -1,0 +1,273 @@
+//! One check: from names to proven answers.
+
+mod profiles;
+mod stories;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use story_checker_core::checker::CheckContext;
+use story_checker_core::gate::Pass;
+use story_checker_core::session::SessionHandle;
+use story_checker_core::{
+    Class, Fault, Item, Report, RequestRecord, Scope, Target, Timestamp, Timings, Verdict,
+};
+use tokio::time::Instant;
+
+use super::account::is_name;
+use super::profile::{Profile, Standing};
+use super::web::Web;
+
+/// With less time than this before the deadline no request is begun.
+const LEAST_TIME: Duration = Duration::from_millis(500);
+
+/// The state of one check.
+pub(super) struct Round<'a> {
+    web: &'a Web,
+    cx: &'a CheckContext,
+    session: &'a Arc<SessionHandle>,
+    slots: Vec<Slot<'a>>,
+    /// The requests that answered for several targets.
+    shared: Vec<RequestRecord>,
+    /// The server's time at the answer about reels, if it told.
+    server_time: Option<Timestamp>,
+    started: Timestamp,
+    began: Instant,
+}
+
+struct Slot<'a> {
+    target: &'a Target,
+    handle: Cow<'a, str>,
+    state: State,
+    /// The requests made for this target alone.
+    own: Vec<RequestRecord>,
+}
+
+enum State {
+    /// Its profile is not known.
+    Open,
+    /// Its profile is known; `fresh` if from this check.
+    Known { profile: Profile, fresh: bool },
+    /// The reels answer shows nothing of it; it still needs a proof.
+    Empty { profile: Profile, fresh: bool, expired: usize },
+    /// Nobody of this name; it still needs a proof, by a request after the first `after` shared ones.
+    Missing { profile: Profile, fresh: bool, after: usize },
+    /// Answered.
+    Done(Box<Result<Report, Fault>>),
+}
+
+/// Why a check goes no further.
+enum Stop {
+    /// The rest could go later; it was not asked, and pays nothing.
+    Later(Fault),
+    /// All that is open shares the fault.
+    All(Fault),
+}
+
+impl<'a> Round<'a> {
+    pub(super) async fn run(
+        web: &'a Web,
+        targets: &'a [Target],
+        cx: &'a CheckContext,
+    ) -> Vec<Result<Report, Fault>> {
+        let Some(session) = cx.session() else {
+            let text = "instagram-web asks with a session, but there is none: add one";
+            let fault = Fault::new(Class::Permanent, Scope::Ours, text);
+            return targets.iter().map(|_| Err(fault.clone())).collect();
+        };
+        let slot = |target: &'a Target| {
+            let handle = Cow::Borrowed(target.handle());
+            let handle = if handle.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                Cow::Owned(handle.to_ascii_lowercase())
+            } else {
+                handle
+            };
+            Slot { target, handle, state: State::Open, own: Vec::new() }
+        };
+        let mut round = Self {
+            web,
+            cx,
+            session,
+            slots: targets.iter().map(slot).collect(),
+            shared: Vec::new(),
+            server_time: None,
+            started: cx.now(),
+            began: Instant::now(),
+        };
+        match round.go().await {
+            Ok(()) => {}
+            Err(Stop::All(fault)) => round.fail_rest(&fault),
+            Err(Stop::Later(fault)) => {
+                // These are answered anyway.
+                round.decide_by_profile();
+                round.fail_rest(&fault);
+            }
+        }
+        round.slots.into_iter().map(Slot::into_answer).collect()
+    }
+
+    async fn go(&mut self) -> Result<(), Stop> {
+        if !self.web.api.has_cookie(self.session, "sessionid", self.cx.now()) {
+            let text = "the session has no sessionid cookie that is still good: log in and import \
+                        its cookies again";
+            return Err(Stop::All(Fault::new(Class::AuthRequired, Scope::Session, text)));
+        }
+        self.refuse_bad_names();
+        self.recall().await;
+        self.look_up().await?;
+        self.decide_by_profile();
+        let proven = self.ask_for_reels().await?;
+        self.prove(proven).await
+    }
+
+    fn refuse_bad_names(&mut self) {
+        for slot in self.slots.iter_mut().filter(|slot| !is_name(&slot.handle)) {
+            let text = "no Instagram account can have this name: 1 to 30 of a-z, 0-9, . and _";
+            slot.fail(Fault::new(Class::Permanent, Scope::Target, text));
+        }
+    }
+
+    /// Answers what the profile alone decides, and sorts out what still needs a proof.
+    fn decide_by_profile(&mut self) {
+        for index in 0..self.slots.len() {
+            let slot = &mut self.slots[index];
+            let State::Known { profile, fresh } = &slot.state else { continue };
+            match profile.standing() {
+                Standing::Visible(_) => {}
+                Standing::Missing => {
+                    let (profile, fresh) = (profile.clone(), *fresh);
+                    slot.state = State::Missing { profile, fresh, after: 0 };
+                }
+                Standing::Private => {
+                    let facts = vec![
+                        "the profile is private, and this session does not follow it".into(),
+                        self.age(index),
+                    ];
+                    self.answer(index, Verdict::Private, Vec::new(), facts);
+                }
+            }
+        }
+    }
+
+    fn time_fact(&self) -> Cow<'static, str> {
+        match self.server_time {
+            Some(at) => format!("the server's time was {at}").into(),
+            None => "the server did not tell its time; our clock was taken".into(),
+        }
+    }
+
+    /// How old the profile is, as a fact.
+    fn age(&self, index: usize) -> Cow<'static, str> {
+        match &self.slots[index].state {
+            State::Known { profile, fresh: false }
+            | State::Empty { profile, fresh: false, .. }
+            | State::Missing { profile, fresh: false, .. } => {
+                let age = self.cx.now().since(profile.seen_at()).as_secs();
+                format!("the profile was seen {age} s ago").into()
+            }
+            _ => "the profile was seen by this check".into(),
+        }
+    }
+
+    /// A pass for a first step: if the gate has none soon, nothing is lost by stopping here.
+    async fn pass(&self, route: &'static str) -> Result<Pass, Stop> {
+        if self.cx.remaining() < LEAST_TIME {
+            return Err(Stop::Later(self.out_of_time()));
+        }
+        self.cx.pass(route).await.map_err(Stop::Later)
+    }
+
+    /// A pass for a later step. What was asked before would have to be asked again, and where passes
+    /// come one by one that would never end: so it waits as long as the deadline allows.
+    async fn pass_by_waiting(&self, route: &'static str) -> Result<Pass, Stop> {
+        loop {
+            let refusal = match self.pass(route).await {
+                Err(Stop::Later(refusal)) => refusal,
+                other => return other,
+            };
+            let wait = match refusal.until {
+                Some(until) if refusal.class == Class::RateLimited => until.since(self.cx.now()),
+                _ => return Err(Stop::Later(refusal)),
+            };
+            let wait = wait.max(Duration::from_millis(1));
+            if wait + LEAST_TIME > self.cx.remaining() {
+                return Err(Stop::Later(refusal));
+            }
+            let sleep = tokio::time::sleep(wait);
+            // Cancelled: the next call for a pass says so.
+            let _ = self.cx.cancellation().run_until_cancelled(sleep).await;
+        }
+    }
+
+    fn out_of_time(&self) -> Fault {
+        Fault::not_ready("the check's deadline is too near for another request", self.cx.now())
+    }
+
+    fn answer(
+        &mut self,
+        index: usize,
+        verdict: Verdict,
+        items: Vec<Item>,
+        facts: Vec<Cow<'static, str>>,
+    ) {
+        let slot = &mut self.slots[index];
+        let mut evidence = self.web.api.evidence(self.cx, self.session);
+        if let State::Known { profile, .. }
+        | State::Empty { profile, .. }
+        | State::Missing { profile, .. } = &slot.state
+        {
+            evidence.subject = profile.id().map(str::to_owned);
+        }
+        evidence.requests = std::mem::take(&mut slot.own);
+        evidence.requests.extend(self.shared.iter().cloned());
+        evidence.facts = facts;
+        if matches!(verdict, Verdict::Active | Verdict::NoStory) {
+            evidence.server_time = self.server_time;
+        }
+        let timings = Timings::new(self.started, self.began.elapsed());
+        let report = Report::new(slot.target.clone(), verdict, evidence, timings);
+        slot.state = State::Done(Box::new(Ok(report.with_items(items))));
+    }
+
+    fn fail_rest(&mut self, fault: &Fault) {
+        for slot in &mut self.slots {
+            if !matches!(slot.state, State::Done(_)) {
+                slot.fail(fault.clone());
+            }
+        }
+    }
+}
+
+impl Slot<'_> {
+    fn fail(&mut self, fault: Fault) {
+        self.state = State::Done(Box::new(Err(fault)));
+    }
+
+    fn into_answer(self) -> Result<Report, Fault> {
+        match self.state {
+            State::Done(answer) => *answer,
+            _ => {
+                let text = "the check ended without an answer: a mistake in instagram-web";
+                Err(Fault::new(Class::Permanent, Scope::Ours, text))
+            }
+        }
+    }
+}
+
+/// Whether a fault of one request ends the whole check. What was not asked because of somebody else's
+/// fault must not pay for it.
+fn stops(fault: &Fault, now: Timestamp, failed_before: bool) -> Option<Stop> {
+    let later = || {
+        let text = format!("the check stopped before its turn: {}", fault.message);
+        Some(Stop::Later(Fault::not_ready(text, fault.until.unwrap_or(now))))
+    };
+    match (fault.class, fault.scope) {
+        (Class::Cancelled, _) | (_, Scope::Session) => Some(Stop::All(fault.clone())),
+        (Class::Permanent, Scope::Ours | Scope::App) => Some(Stop::All(fault.clone())),
+        (Class::Blocked | Class::RateLimited, Scope::App | Scope::Endpoint) => later(),
+        (Class::Timeout, _) | (_, Scope::Proxy | Scope::Ours) => later(),
+        _ if failed_before => later(),
+        _ => None,
+    }
+}

@@ -1,0 +1,151 @@
+//! From names to profiles.
+
+use story_checker_core::gate::Pass;
+use story_checker_core::{Class, Fault, Scope, Timestamp, Verdict};
+use tracing::warn;
+
+use super::{Round, State, Stop, stops};
+use crate::client::Exchange;
+use crate::instagram::classify::{Meaning, classify, read};
+use crate::instagram::parse::{ProfileAnswer, parse_profile};
+use crate::instagram::profile::{Profile, Standing};
+use crate::instagram::web::PROFILE;
+
+impl Round<'_> {
+    /// Takes what is remembered, all in one call.
+    pub(super) async fn recall(&mut self) {
+        let keys: Vec<_> = self.slots.iter().map(|slot| Profile::key(&slot.handle)).collect();
+        let stored = match self.cx.cache().get(&keys).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                warn!(%error, "profiles cannot be recalled; they are looked up again");
+                return;
+            }
+        };
+        let now = self.cx.now();
+        for (slot, stored) in self.slots.iter_mut().zip(stored) {
+            let config = &self.web.config;
+            let recall = |stored| Profile::recall(&stored, self.session.id(), now, config);
+            if let (State::Open, Some(profile)) = (&slot.state, stored.and_then(recall)) {
+                slot.state = State::Known { profile, fresh: false };
+            }
+        }
+    }
+
+    /// Looks up what is not known, one request each.
+    pub(super) async fn look_up(&mut self) -> Result<(), Stop> {
+        let mut failed_before = false;
+        for index in 0..self.slots.len() {
+            if !matches!(self.slots[index].state, State::Open) {
+                continue;
+            }
+            let pass = self.pass(PROFILE).await?;
+            match self.fetch_profile(index, pass).await {
+                Ok(profile) => {
+                    failed_before = false;
+                    self.slots[index].state = State::Known { profile, fresh: true };
+                }
+                Err(fault) => {
+                    let stop = stops(&fault, self.cx.now(), failed_before);
+                    self.slots[index].fail(fault);
+                    failed_before = true;
+                    if let Some(stop) = stop {
+                        return Err(stop);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn fetch_profile(&mut self, index: usize, pass: Pass) -> Result<Profile, Fault> {
+        let Self { web, cx, session, .. } = *self;
+        let slot = &mut self.slots[index];
+        let mut url = web.urls.profile.clone();
+        url.set_query(Some(&format!("username={}", slot.handle)));
+        let read = |exchange: &Exchange| {
+            let at = exchange.received_at;
+            let answer = read_profile(exchange, &slot.handle)?;
+            Ok(match answer {
+                Some(answer) => Profile::of(answer, session.id(), at),
+                None => Profile::withheld(session.id(), at),
+            })
+        };
+        let (profile, exchange) = web.api.send(cx, session, pass, (PROFILE, url), read).await?;
+        slot.own.push(exchange.record);
+        if let Some(entry) = profile.to_entry(&slot.handle, &web.config)
+            && let Err(error) = cx.cache().put(vec![entry]).await
+        {
+            warn!(%error, "a profile cannot be remembered; it will be looked up again");
+        }
+        Ok(profile)
+    }
+
+    /// If the profile says that there is a story and the reel is empty, one of them is old, or lies:
+    /// looks the profile up again, whatever is remembered.
+    pub(super) async fn ask_again_if_odd(
+        &mut self,
+        index: usize,
+        now: Timestamp,
+    ) -> Result<(), Stop> {
+        let (old_id, expired) = match &self.slots[index].state {
+            State::Empty { profile, expired, .. } if profile.claims_story(now) => {
+                (profile.id().map(str::to_owned), *expired)
+            }
+            _ => return Ok(()),
+        };
+        let pass = self.pass_by_waiting(PROFILE).await?;
+        let profile = match self.fetch_profile(index, pass).await {
+            Ok(profile) => profile,
+            Err(fault) => {
+                let stop = stops(&fault, self.cx.now(), false);
+                self.slots[index].fail(fault);
+                return stop.map_or(Ok(()), Err);
+            }
+        };
+        let slot = &mut self.slots[index];
+        match profile.standing() {
+            Standing::Missing => {
+                let after = self.shared.len();
+                slot.state = State::Missing { profile, fresh: true, after };
+            }
+            Standing::Private => {
+                slot.state = State::Known { profile, fresh: true };
+                let fact = "the profile has become private, and this session does not follow it";
+                self.answer(index, Verdict::Private, Vec::new(), vec![fact.into()]);
+            }
+            Standing::Visible(id) if old_id.as_deref() != Some(id) => {
+                let text = "the name belongs to another account by now: ask again with its new id";
+                slot.fail(Fault::new(Class::Transient, Scope::Target, text));
+            }
+            Standing::Visible(_) if profile.claims_story(now) => {
+                let text = "the profile says there is a story, but the reel is empty";
+                slot.fail(Fault::new(Class::Malformed, Scope::Endpoint, text));
+            }
+            Standing::Visible(_) => slot.state = State::Empty { profile, fresh: true, expired },
+        }
+        Ok(())
+    }
+}
+
+/// Reads the answer about a profile; none means that it exists, but is private (W15).
+fn read_profile<'a>(
+    exchange: &'a Exchange,
+    handle: &str,
+) -> Result<Option<ProfileAnswer<'a>>, Fault> {
+    if exchange.status.is_client_error() {
+        match classify(exchange)? {
+            Meaning::NotFound => return Ok(Some(ProfileAnswer::Missing)),
+            Meaning::Private => return Ok(None),
+            Meaning::Answer => {}
+        }
+    }
+    let answer = read(exchange, parse_profile)?;
+    if let ProfileAnswer::User { username, .. } = &answer
+        && !username.eq_ignore_ascii_case(handle)
+    {
+        let text = "the profile is another account's";
+        return Err(Fault::new(Class::Malformed, Scope::Endpoint, text));
+    }
+    Ok(Some(answer))
+}
