@@ -8,6 +8,10 @@ use std::{env, io, process::ExitCode};
 
 use story_checker_benches::{Bench, run};
 
+/// That of the command line tool, for both sides of every comparison.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Every compiled bench, in the order in which they run.
 const BENCHES: &[Bench] = &[Bench::new(
     "http_overhead",

@@ -22,6 +22,11 @@ use clap::Parser;
 
 use crate::args::{Command, LowArgs};
 
+/// Half of the engine's overhead over a bare HTTP loop was the C library's allocator: futures and
+/// answers of a few kB fall through its fast path. The figures stand in docs/decisions/0008.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Wrong usage or settings; clap uses the same.
 const USAGE: u8 = 2;
 

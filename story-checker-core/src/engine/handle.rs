@@ -163,8 +163,9 @@ impl EngineHandle {
             });
         }
         let accepted = jobs.len();
-        for chunk in jobs.chunks(MAX_ITEMS) {
-            self.enqueue(chunk.to_vec()).await?;
+        while !jobs.is_empty() {
+            let rest = jobs.split_off(jobs.len().min(MAX_ITEMS));
+            self.enqueue(std::mem::replace(&mut jobs, rest)).await?;
         }
         Ok(Submitted { batch, accepted, refused })
     }
