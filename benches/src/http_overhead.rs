@@ -2,7 +2,6 @@
 //! reqwest loop that makes the same two requests per check and the same validation. Both run in
 //! turn in one process on one core; the platform has the other.
 
-use std::error::Error;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,15 +15,15 @@ use story_checker_core::engine::{
 use story_checker_core::gate::Limits;
 use story_checker_core::queue::{InMemoryJobQueue, Retention};
 use story_checker_core::session::{InMemorySessionStore, SessionStore};
-use story_checker_core::{Platform, SystemClock, Target, Timestamp, Verdict};
+use story_checker_core::{Clock, Platform, SystemClock, Target, Timestamp, Verdict};
 use story_checker_http::instagram::{self, ProfileAnswer, Sighting, WebChecker, WebConfig};
 use story_checker_http::{ReqwestTransport, ReqwestTransportConfig};
 use story_checker_sim::numbered_name;
 
 use crate::platform::{Plan, Running};
-use crate::process;
+use crate::process::{self, BoxError};
 
-type Fallible<T> = Result<T, Box<dyn Error>>;
+type Fallible<T> = Result<T, BoxError>;
 
 /// The first argument of the process that streams a million targets.
 pub(crate) const STREAM_ROLE: &str = "--stream";
@@ -133,7 +132,7 @@ async fn bare_loop(platform: &Running, checks: u32) -> Fallible<Speed> {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= checks as usize {
-                        return Ok(());
+                        return Fallible::Ok(());
                     }
                     let name = numbered_name(u32::try_from(number)?);
                     bare_check(&client, &headers, &url, &name).await?;
@@ -141,7 +140,7 @@ async fn bare_loop(platform: &Running, checks: u32) -> Fallible<Speed> {
             });
         }
         while let Some(ended) = tasks.join_next().await {
-            ended?.map_err(|error: Box<dyn Error + Send + Sync>| error.to_string())?;
+            ended??;
         }
         Ok(())
     };
@@ -153,7 +152,7 @@ async fn bare_check(
     headers: &reqwest::header::HeaderMap,
     url: &str,
     name: &str,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
+) -> Fallible<()> {
     let get = async |url: String| {
         let answer = client.get(url).headers(headers.clone()).send().await?.error_for_status()?;
         answer.bytes().await
@@ -177,8 +176,8 @@ async fn engine(
     batch: usize,
     cache: Arc<dyn Cache>,
 ) -> Fallible<(EngineHandle, Subscription)> {
-    let clock = Arc::new(SystemClock::new());
-    let sessions = InMemorySessionStore::new(clock.clone());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let sessions = InMemorySessionStore::new(Arc::clone(&clock));
     sessions.put(platform.sessions()?).await?;
     let mut web = WebConfig::default();
     web.base_url.clone_from(&platform.url);
@@ -191,7 +190,7 @@ async fn engine(
     config.limits.insert(Platform::INSTAGRAM, Limits::default());
     let engine = Engine::builder()
         .checker(Arc::new(checker))
-        .queue(Arc::new(InMemoryJobQueue::with_retention(clock.clone(), Retention::nothing())))
+        .queue(Arc::new(InMemoryJobQueue::with_retention(Arc::clone(&clock), Retention::nothing())))
         .sessions(Arc::new(sessions))
         .cache(cache)
         .clock(clock)

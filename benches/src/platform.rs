@@ -1,6 +1,5 @@
 //! The simulated platform in a process of its own, on a core of its own.
 
-use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use story_checker_sim::{
     SimConfig, numbered_name,
 };
 
-use crate::process;
+use crate::process::{self, BoxError};
 
 /// The first argument of the process that serves.
 pub(crate) const ROLE: &str = "--serve-platform";
@@ -37,7 +36,7 @@ struct Ready {
 }
 
 /// Serves until standard input is closed.
-pub(crate) fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+pub(crate) fn serve(arguments: &[String]) -> Result<(), BoxError> {
     let plan: Plan = serde_json::from_str(arguments.first().ok_or("no plan")?)?;
     process::pin(std::process::id(), 1);
     let latency = Duration::from_millis(plan.latency_ms);
@@ -82,7 +81,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start(plan: Plan) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn start(plan: Plan) -> Result<Self, BoxError> {
         let mut process = Command::new(std::env::current_exe()?)
             .args([ROLE, &serde_json::to_string(&plan)?])
             .stdin(Stdio::piped())
@@ -96,7 +95,7 @@ impl Running {
     }
 
     /// The sessions as the engine wants them.
-    pub(crate) fn sessions(&self) -> Result<Vec<SessionRecord>, Box<dyn Error>> {
+    pub(crate) fn sessions(&self) -> Result<Vec<SessionRecord>, BoxError> {
         let record = |(index, pairs): (usize, &Vec<(String, String)>)| {
             let cookies = pairs.iter().map(|(name, value)| Cookie::new(name, value.as_str()));
             let id = SessionId::new(format!("viewer_{index}"));
@@ -106,14 +105,13 @@ impl Running {
     }
 
     /// The sessions as a bare loop wants them: the headers that a checker would send too.
-    pub(crate) fn headers(&self) -> Result<Vec<HeaderMap>, Box<dyn Error>> {
+    pub(crate) fn headers(&self) -> Result<Vec<HeaderMap>, BoxError> {
         let headers = |pairs: &Vec<(String, String)>| {
             let cookies: Vec<_> =
                 pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let mut headers = HeaderMap::new();
             headers.insert(COOKIE, HeaderValue::from_str(&cookies.join("; "))?);
-            for (name, value) in pairs.iter().filter(|(name, _)| name == "csrftoken") {
-                let _ = name;
+            for (_, value) in pairs.iter().filter(|(name, _)| name == "csrftoken") {
                 headers.insert("x-csrftoken", HeaderValue::from_str(value)?);
             }
             headers.insert("x-ig-app-id", HeaderValue::from_static("936619743392459"));
@@ -127,7 +125,7 @@ impl Running {
     }
 
     /// All requests that the platform has seen.
-    pub(crate) async fn requests(&self) -> Result<u64, Box<dyn Error>> {
+    pub(crate) async fn requests(&self) -> Result<u64, BoxError> {
         let audit = reqwest::get(format!("{}/_sim/audit", self.url)).await?.bytes().await?;
         let audit: serde_json::Value = serde_json::from_slice(&audit)?;
         Ok(audit["total"].as_u64().ok_or("the audit has no total")?)

@@ -1,9 +1,11 @@
 //! What a bench needs to know about processes: on which core they run, and what they have used.
 
-use std::error::Error;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+
+/// Any error that stops a bench.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Pins a process with all its threads to one core, if there is more than one and `taskset` exists.
 pub(crate) fn pin(process: u32, core: usize) {
@@ -17,24 +19,20 @@ pub(crate) fn pin(process: u32, core: usize) {
 }
 
 /// The processor time that this process has used, user and system together.
-pub(crate) fn cpu_time() -> Result<Duration, Box<dyn Error>> {
+pub(crate) fn cpu_time() -> Result<Duration, BoxError> {
     let stat = fs::read_to_string("/proc/self/stat")?;
     // The name in parentheses may hold spaces; the fields after it are fixed.
     let fields: Vec<&str> =
         stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |field: usize| {
-        fields
-            .get(field)
-            .ok_or("short /proc/self/stat")?
-            .parse::<u64>()
-            .map_err(Box::<dyn Error>::from)
+        fields.get(field).ok_or("short /proc/self/stat")?.parse::<u64>().map_err(BoxError::from)
     };
     // Fields 14 and 15 of proc(5), in ticks of 10 ms on every Linux we know.
     Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
 }
 
 /// The largest resident set that this process ever had, in MB.
-pub(crate) fn peak_memory() -> Result<f64, Box<dyn Error>> {
+pub(crate) fn peak_memory() -> Result<f64, BoxError> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib: f64 =

@@ -11,7 +11,7 @@ pub struct Bench {
 }
 
 /// Hands each figure to its argument as soon as it is known.
-type Measure = fn(&mut dyn FnMut(Figure)) -> Result<(), Box<dyn Error>>;
+type Measure = fn(&mut dyn FnMut(Figure)) -> Result<(), Box<dyn Error + Send + Sync>>;
 
 impl Bench {
     /// Returns a bench for the table of the binary.
