@@ -203,7 +203,7 @@ async fn engine(
 }
 
 fn new_cache() -> Arc<dyn Cache> {
-    Arc::new(InMemoryCache::new(Arc::new(SystemClock::new())))
+    Arc::new(InMemoryCache::with_capacity(Arc::new(SystemClock::new()), 50_000))
 }
 
 fn target(number: u32) -> Target {

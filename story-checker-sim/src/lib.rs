@@ -6,6 +6,7 @@ mod audit;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod config;
+mod handle;
 mod hash;
 mod platform;
 mod render;

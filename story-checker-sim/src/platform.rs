@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::accounts::{AccountScript, Accounts, Truth, VIEWER_BASE};
-use crate::admin;
 use crate::audit::{Audit, AuditRecord, AuditSummary, RequestFilter, Violations};
 use crate::config::{ConfigError, Latency, SimConfig};
 use crate::hash;
@@ -82,13 +81,8 @@ impl Platform {
         &self.config
     }
 
-    /// Answers a request that arrives now. Paths below `/_sim/` are the admin API, which the audit
-    /// does not see.
-    pub fn handle(&self, request: &Request<'_>, now: Timestamp, peer: &Peer) -> Plan {
-        if let Some(path) = request.path().strip_prefix("/_sim/") {
-            let (status, body) = admin::handle(self, request, path, now);
-            return self.plan((status, JSON, body.into()), now);
-        }
+    /// Answers a request to the platform itself, and audits it.
+    pub(crate) fn serve(&self, request: &Request<'_>, now: Timestamp, peer: &Peer) -> Plan {
         let route = Route::of(request);
         let sessionid = request.cookie("sessionid");
         let (session, arrival) = {
@@ -276,6 +270,11 @@ impl Platform {
         let accounts: Vec<_> =
             ids.into_iter().filter_map(|id| self.accounts.by_id(id, now)).collect();
         (StatusCode::OK, JSON, render::reels(accounts.iter(), self.config.pad).into())
+    }
+
+    /// A plan for a JSON answer without delay.
+    pub(crate) fn plan_json(&self, status: StatusCode, body: String, now: Timestamp) -> Plan {
+        self.plan((status, JSON, body.into()), now)
     }
 
     fn plan(&self, (status, content_type, body): Answer, now: Timestamp) -> Plan {
