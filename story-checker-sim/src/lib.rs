@@ -15,6 +15,8 @@ mod request;
 mod server;
 mod time;
 mod traffic;
+#[cfg(feature = "transport")]
+mod transport;
 
 pub use accounts::{
     AccountKind, AccountScript, ScriptedStory, Truth, TruthItem, TruthKind, numbered_id,
@@ -30,3 +32,5 @@ pub use server::{
 };
 pub use time::Timestamp;
 pub use traffic::{Flight, SessionState};
+#[cfg(feature = "transport")]
+pub use transport::SimTransport;

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::tree;
+use crate::house_rules::tree;
 
 /// One package of the workspace.
 pub(crate) struct Member {

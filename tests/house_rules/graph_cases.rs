@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use crate::{
+use crate::house_rules::{
     circle,
     graph::{self, Graph},
     tree,

@@ -15,7 +15,7 @@ use syn::{
     visit::{self, Visit},
 };
 
-use crate::{
+use crate::house_rules::{
     circle::Arrows,
     tree::{Module, Tree, is_only_test, plain},
 };

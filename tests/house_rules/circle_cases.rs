@@ -1,6 +1,6 @@
 //! The circle finder on small graphs.
 
-use crate::circle::{Arrows, find};
+use crate::house_rules::circle::{Arrows, find};
 
 fn graph(arrows: &[(&str, &str)]) -> Arrows {
     let mut graph = Arrows::new();

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use crate::members;
+use crate::house_rules::members;
 
 /// The folders that belong to one machine, without the slashes: this file is tracked too.
 const FOLDERS: &[&str] = &["home", "root", "work"];

@@ -1,0 +1,6 @@
+//! The whole engine against the simulated platform, which knows the truth.
+
+mod sessions;
+mod truth;
+mod virtual_time;
+mod world;
