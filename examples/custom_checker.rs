@@ -3,6 +3,8 @@
 //! The platform here is a shop whose "stories" are today's offers. It answers from a table, where a
 //! real checker would send requests.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -14,8 +16,8 @@ use story_checker_core::engine::{Engine, Event, Overflow, SubmitOptions};
 use story_checker_core::queue::InMemoryJobQueue;
 use story_checker_core::session::InMemorySessionStore;
 use story_checker_core::{
-    Class, Evidence, Fault, Item, MediaKind, Platform, Report, Scope, SystemClock, Target, Timings,
-    Verdict,
+    Class, Clock, Evidence, Fault, Item, MediaKind, Platform, Report, Scope, SystemClock, Target,
+    Timings, Verdict,
 };
 
 #[derive(Debug)]
@@ -80,10 +82,10 @@ impl Checker for ShopChecker {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let clock = Arc::new(SystemClock::new());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let engine = Engine::builder()
         .checker(Arc::new(ShopChecker::new()?))
-        .queue(Arc::new(InMemoryJobQueue::new(clock.clone())))
+        .queue(Arc::new(InMemoryJobQueue::new(Arc::clone(&clock))))
         .sessions(Arc::new(InMemorySessionStore::new(clock)))
         .build()?
         .start()

@@ -1,5 +1,7 @@
 //! Shutting down: what runs may finish within the grace, the rest goes back into the queue.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,7 @@ use story_checker_core::engine::{Engine, EngineConfig, Event, Overflow, SubmitOp
 use story_checker_core::queue::{InMemoryJobQueue, JobFilter, JobQueue, JobState};
 use story_checker_core::session::InMemorySessionStore;
 use story_checker_core::{
-    Evidence, Fault, Platform, Report, SystemClock, Target, Timings, Verdict,
+    Clock, Evidence, Fault, Platform, Report, SystemClock, Target, Timings, Verdict,
 };
 
 /// Takes 50 ms for each account, except for one that takes for ever.
@@ -40,13 +42,13 @@ impl Checker for SlowChecker {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let clock = Arc::new(SystemClock::new());
-    let queue = Arc::new(InMemoryJobQueue::new(clock.clone()));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let queue = Arc::new(InMemoryJobQueue::new(Arc::clone(&clock)));
     let mut config = EngineConfig::default();
     config.max_in_flight = 3.try_into()?;
     let engine = Engine::builder()
         .checker(Arc::new(SlowChecker(CheckerProfile::new(Platform::INSTAGRAM))))
-        .queue(queue.clone())
+        .queue(Arc::clone(&queue) as Arc<dyn JobQueue>)
         .sessions(Arc::new(InMemorySessionStore::new(clock)))
         .config(config)
         .build()?

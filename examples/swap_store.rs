@@ -3,6 +3,8 @@
 //! Here the session store is wrapped by one that counts leases; a store on your database would be
 //! plugged in the same way.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -65,7 +67,7 @@ async fn main() -> anyhow::Result<()> {
     let inner = InMemorySessionStore::new(Arc::new(SystemClock::new()));
     let counting = Arc::new(Counting { inner, leases: AtomicUsize::new(0) });
     // This is all that an engine asks for: `Engine::builder().sessions(store)`.
-    let store: Arc<dyn SessionStore> = counting.clone();
+    let store = Arc::clone(&counting) as Arc<dyn SessionStore>;
 
     let kind = SessionKind::from_static("instagram-web");
     let credentials = Credentials::from_cookies(vec![Cookie::new("sessionid", "secret")]);

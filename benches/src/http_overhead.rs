@@ -185,7 +185,7 @@ async fn engine(
     let checker = WebChecker::new(Arc::new(transport), web)?;
     let mut config = EngineConfig::default();
     config.max_batch = NonZeroUsize::new(batch);
-    config.max_queued = Some(10_000);
+    config.max_queued = Some(1_000);
     config.store_reports = false;
     config.limits.insert(Platform::INSTAGRAM, Limits::default());
     let engine = Engine::builder()
@@ -198,7 +198,7 @@ async fn engine(
         .build()?
         .start()
         .await?;
-    let events = engine.subscribe(1_024, Overflow::Wait);
+    let events = engine.subscribe(256, Overflow::Wait);
     Ok((engine, events))
 }
 

@@ -1,7 +1,7 @@
 //! Every verdict equals the truth.
 
 use story_checker_core::gate::Limits;
-use story_checker_sim::SimConfig;
+use story_checker_sim::{Population, SimConfig};
 
 use super::world::{World, assert_clean, judge};
 
@@ -52,7 +52,10 @@ async fn seed_5() {
 
 #[tokio::test]
 async fn known_ids_cost_a_fiftieth_of_a_request_each() {
-    let mut world = World::on_sockets(SimConfig::new(6).with_sessions(4), Limits::default()).await;
+    // Public accounts: what a session may see of a private one is looked up by each session.
+    let public = Population::default().with_mix(0, 0, 0);
+    let config = SimConfig::new(6).with_sessions(4).with_population(public);
+    let mut world = World::on_sockets(config, Limits::default()).await;
     world.check(500, |event| panic!("{event:?}")).await;
     let before = world.platform.audit().total;
     let reports = world.check(500, |event| panic!("{event:?}")).await;
