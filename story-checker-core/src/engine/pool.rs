@@ -127,11 +127,6 @@ impl Pair {
     pub(super) fn proxy(&self) -> Option<&Arc<Proxy>> {
         self.proxy.as_ref()
     }
-
-    /// Is cancelled when the session's lease is lost; never for a pair without a session.
-    pub(super) fn lost(&self) -> CancellationToken {
-        self.session.as_ref().map_or_else(CancellationToken::new, |session| session.lost.clone())
-    }
 }
 
 impl Drop for Pair {
@@ -541,7 +536,7 @@ impl Pool {
         state.held.iter().map(|(id, held)| SessionLease::new(id.clone(), held.fence)).collect()
     }
 
-    /// A lease is over: whoever uses the session stops.
+    /// A lease is over: the session is not used again.
     pub(super) fn lose(&self, lease: &SessionLease) {
         let mut state = self.lock();
         if let Some(held) = state.held.get(&lease.id).filter(|held| held.fence == lease.fence) {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::event::Event;
 use super::lane::Lane;
 use super::pool::{Lesson, Pair, ProxyLesson};
-use super::running::Wanted;
+use super::running::{Group, Stop, Wanted};
 use super::shared::{Settlements, Settling, Shared, count};
 use crate::charge::{ProxyCharge, SessionCharge, charge};
 use crate::checker::CheckContext;
@@ -24,6 +24,9 @@ use crate::retry::{DeadReason, Decision, JobHistory, decide};
 use crate::session::SessionState;
 use crate::target::Target;
 
+/// How long a checker that does not heed its deadline goes on.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Checks `jobs` on `pair` and sends what came out to the queue.
 pub(super) async fn run(
     shared: Arc<Shared>,
@@ -32,7 +35,17 @@ pub(super) async fn run(
     jobs: Vec<ClaimedJob>,
     settlements: Settlements,
 ) {
-    let group = shared.running.start(jobs.iter().map(|job| job.lease));
+    let now = shared.clock.now();
+    let last = jobs.iter().map(|job| job.deadline.unwrap_or(Timestamp::MAX)).max();
+    let time = last.map_or(Duration::ZERO, |at| at.since(now)).min(shared.config.check_timeout);
+    let deadline = Instant::now() + time;
+    let session = pair.session().map(|session| session.id().clone());
+    let leases = jobs.iter().map(|job| job.lease);
+    let group = shared.running.start(leases, session, deadline + PATIENCE);
+    if shared.abort.is_cancelled() {
+        // Whoever stops all calls may have come before this one.
+        shared.running.stop_all();
+    }
     let mut settled = Vec::with_capacity(jobs.len());
     let (mut run, mut targets) = (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
     for job in jobs {
@@ -53,7 +66,7 @@ pub(super) async fn run(
         Vec::new()
     } else {
         count(&shared.counters.checks);
-        let answers = ask(&shared, &lane, &pair, &run, &targets, &group.cancel).await;
+        let answers = ask(&shared, &lane, &pair, &targets, &group, (deadline, time)).await;
         let lesson = learn(&shared, &answers);
         shared.pool.give_back(pair, lesson).await;
         answers
@@ -91,14 +104,10 @@ async fn ask(
     shared: &Shared,
     lane: &Lane,
     pair: &Pair,
-    jobs: &[ClaimedJob],
     targets: &[Target],
-    cancel: &tokio_util::sync::CancellationToken,
+    group: &Group,
+    (deadline, time): (Instant, Duration),
 ) -> Vec<Result<Report, Fault>> {
-    let now = shared.clock.now();
-    let last = jobs.iter().map(|job| job.deadline.map_or(Timestamp::MAX, |at| at)).max();
-    let time = last.map_or(Duration::ZERO, |at| at.since(now)).min(shared.config.check_timeout);
-    let deadline = Instant::now() + time;
     let (keys, limits) = (Arc::clone(&lane.keys), Arc::clone(&lane.limits));
     let (gate, cache) = (Arc::clone(&shared.gate), Arc::clone(&shared.cache));
     let cx = CheckContext::with_keys(keys, limits, gate, cache, Arc::clone(&shared.clock))
@@ -106,22 +115,22 @@ async fn ask(
         .with_proxy(pair.proxy().cloned())
         .with_deadline(deadline)
         .with_patience(shared.config.patience)
-        .with_cancellation(cancel.clone());
-    let lost = pair.lost();
+        .with_cancellation(group.cancel.clone());
     let all = |fault: Fault| targets.iter().map(|_| Err(fault.clone())).collect();
     let cancelled = |why| all(Fault::new(Class::Cancelled, Scope::Ours, why));
-    // The checker sees its deadline and stops by itself; the timer is for one that does not.
-    let late = deadline + Duration::from_secs(1);
     let answers = tokio::select! {
         biased;
         answers = AssertUnwindSafe(lane.checker.check(targets, &cx)).catch_unwind() => answers,
-        () = cancel.cancelled() => return cancelled("nobody wants the answer any more"),
-        () = lost.cancelled() => return cancelled("the session's lease was lost"),
-        () = shared.abort.cancelled() => return cancelled("the engine was stopped"),
-        () = tokio::time::sleep_until(late) => {
-            let message = format!("the check took longer than {}", humantime::format_duration(time));
-            return all(Fault::new(Class::Timeout, Scope::Endpoint, message));
-        }
+        () = group.cancel.cancelled() => return match group.stopped() {
+            Stop::Engine => cancelled("the engine was stopped"),
+            Stop::Session => cancelled("the session's lease was lost"),
+            Stop::Unwanted => cancelled("nobody wants the answer any more"),
+            Stop::Late => {
+                let time = humantime::format_duration(time);
+                let message = format!("the check took longer than {time}");
+                all(Fault::new(Class::Timeout, Scope::Endpoint, message))
+            }
+        },
     };
     match answers {
         Ok(answers) if answers.len() == targets.len() => answers,
@@ -312,7 +321,7 @@ pub(super) async fn give_up(
     jobs: Vec<ClaimedJob>,
     settlements: &Settlements,
 ) {
-    shared.running.start(jobs.iter().map(|job| job.lease));
+    shared.running.start(jobs.iter().map(|job| job.lease), None, Instant::now() + PATIENCE);
     let cause = shared.pool.why_not(lane).await;
     let ids: Vec<_> = jobs.iter().map(|job| job.lease.id).collect();
     let views = shared.queue.get(&ids).await.unwrap_or_default();

@@ -2,18 +2,50 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::id::{Fence, JobId};
+use crate::id::{Fence, JobId, SessionId};
 use crate::queue::JobLease;
 
-/// One call of a checker: it stops when none of its jobs is wanted any more.
+/// One call of a checker. It has one token, whatever the reason for stopping it: a check waits for
+/// its answer and for this, and for nothing else.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) cancel: CancellationToken,
+    stopped: OnceLock<Stop>,
     wanted: AtomicUsize,
+    session: Option<SessionId>,
+    /// The checker sees its own deadline; past this time it is stopped.
+    late: Instant,
+}
+
+/// Why a call of a checker is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The engine ends.
+    Engine,
+    /// It takes too long.
+    Late,
+    /// The lease of its session is lost.
+    Session,
+    /// None of its jobs is wanted any more.
+    Unwanted,
+}
+
+impl Group {
+    /// Stops the call; the first reason counts.
+    fn stop(&self, why: Stop) {
+        self.stopped.get_or_init(|| why);
+        self.cancel.cancel();
+    }
+
+    /// Why it was stopped, once it was.
+    pub(super) fn stopped(&self) -> Stop {
+        self.stopped.get().copied().unwrap_or(Stop::Unwanted)
+    }
 }
 
 /// Whether a running job's answer is wanted.
@@ -40,9 +72,19 @@ impl Running {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn start(&self, leases: impl ExactSizeIterator<Item = JobLease>) -> Arc<Group> {
-        let wanted = AtomicUsize::new(leases.len());
-        let group = Arc::new(Group { cancel: CancellationToken::new(), wanted });
+    pub(super) fn start(
+        &self,
+        leases: impl ExactSizeIterator<Item = JobLease>,
+        session: Option<SessionId>,
+        late: Instant,
+    ) -> Arc<Group> {
+        let group = Arc::new(Group {
+            cancel: CancellationToken::new(),
+            stopped: OnceLock::new(),
+            wanted: AtomicUsize::new(leases.len()),
+            session,
+            late,
+        });
         let mut entries = self.lock();
         for JobLease { id, fence } in leases {
             let entry = Entry { fence, group: Arc::clone(&group), wanted: Wanted::Yes };
@@ -64,7 +106,28 @@ impl Running {
             && std::mem::replace(&mut entry.wanted, why) == Wanted::Yes
             && entry.group.wanted.fetch_sub(1, Ordering::AcqRel) == 1
         {
-            entry.group.cancel.cancel();
+            entry.group.stop(Stop::Unwanted);
+        }
+    }
+
+    /// Stops every call.
+    pub(super) fn stop_all(&self) {
+        self.stop_groups(Stop::Engine, |_| true);
+    }
+
+    /// Stops calls that take too long.
+    pub(super) fn stop_late(&self, now: Instant) {
+        self.stop_groups(Stop::Late, |group| group.late <= now);
+    }
+
+    /// Stops the call that uses this session.
+    pub(super) fn stop_session(&self, session: &SessionId) {
+        self.stop_groups(Stop::Session, |group| group.session.as_ref() == Some(session));
+    }
+
+    fn stop_groups(&self, why: Stop, which: impl Fn(&Group) -> bool) {
+        for entry in self.lock().values().filter(|entry| which(&entry.group)) {
+            entry.group.stop(why);
         }
     }
 

@@ -23,6 +23,8 @@ use crate::session::LeaseReply;
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How often to look for jobs of dry lanes while others are busy.
 const LOOK: Duration = Duration::from_millis(20);
+/// How often to look for checks that take too long.
+const WATCH: Duration = Duration::from_millis(250);
 /// The longest pause between two tries when a store does not answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -34,6 +36,7 @@ pub(super) async fn supervise(shared: Arc<Shared>) {
     let settler = tokio::spawn(settle(Arc::clone(&shared), inbox));
     helpers.spawn(keep_alive(Arc::clone(&shared)));
     helpers.spawn(watch_proxies(Arc::clone(&shared)));
+    helpers.spawn(watch_checks(Arc::clone(&shared)));
     dispatch(&shared, &checks, &settlements).await;
     checks.close();
     checks.wait().await;
@@ -369,9 +372,21 @@ async fn renew(shared: &Shared) -> Result<()> {
         if reply == LeaseReply::Stale {
             tracing::warn!(session = %lease.id, "a session's lease was lost");
             shared.pool.lose(lease);
+            shared.running.stop_session(&lease.id);
         }
     }
     Ok(())
+}
+
+/// Stops checks that take too long, and all of them when the engine is aborted. One timer serves
+/// them all.
+async fn watch_checks(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(WATCH) => shared.running.stop_late(Instant::now()),
+            () = shared.abort.cancelled() => return shared.running.stop_all(),
+        }
+    }
 }
 
 /// Reads the list of proxies anew whenever its source says so.
