@@ -57,10 +57,12 @@
 //! # }
 //! ```
 
+mod census;
 mod config;
 mod event;
 mod handle;
 mod lane;
+mod lesson;
 mod pool;
 mod proxies;
 mod run;

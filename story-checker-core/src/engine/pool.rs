@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::census::Census;
 use super::event::{Bus, Event};
 use super::lane::Lane;
+use super::lesson::{Lesson, ProxyLesson};
 use super::proxies::{Home, Proxies};
 use crate::checker::GateKeys;
 use crate::clock::{Clock, Timestamp};
@@ -139,28 +141,6 @@ impl Drop for Pair {
             state.idle(session);
         }
     }
-}
-
-/// What a check has taught about its pair.
-#[derive(Debug, Default)]
-pub(super) struct Lesson {
-    /// The session's new state.
-    pub(super) session: Option<SessionState>,
-    /// What to do with the proxy.
-    pub(super) proxy: ProxyLesson,
-}
-
-#[derive(Debug, Default)]
-pub(super) enum ProxyLesson {
-    /// It let an answer through.
-    Good,
-    /// Nothing can be said.
-    #[default]
-    Nothing,
-    /// It must rest until then.
-    Rest { until: Timestamp, reason: String },
-    /// It failed once more; after several in a row it rests until then.
-    Failed { until: Timestamp, reason: String },
 }
 
 impl State {
@@ -622,56 +602,6 @@ impl Leased {
     fn change(&self, state: SessionState) -> SessionChange {
         let credentials: Arc<Credentials> = self.handle.credentials();
         SessionChange::new(self.lease.clone(), state, credentials, self.home.clone())
-    }
-}
-
-/// How many sessions of a kind stand where.
-#[derive(Debug, Default)]
-struct Census {
-    counts: [(&'static str, usize); 7],
-    total: usize,
-}
-
-impl Census {
-    fn count(&mut self, state: &SessionState) {
-        let word = state.as_str();
-        self.total += 1;
-        let slot = self.counts.iter_mut().find(|(known, count)| *known == word || *count == 0);
-        if let Some((known, count)) = slot {
-            *known = word;
-            *count += 1;
-        }
-    }
-
-    fn of(&self, word: &str) -> usize {
-        self.counts.iter().find(|(known, _)| *known == word).map_or(0, |(_, count)| *count)
-    }
-
-    /// Why no session of the kind can be used, if so.
-    fn blocking(&self, kind: &SessionKind) -> Option<Cause> {
-        if self.total == 0 {
-            let message = format!("there is no session of the kind {kind}: import one");
-            return Some(Cause::new(Class::AuthRequired, Scope::Session, message));
-        }
-        if self.of("valid") > 0 {
-            return None;
-        }
-        let counts = self.counts.iter().filter(|(_, count)| *count > 0);
-        let counts: Vec<_> =
-            counts.map(|(word, count)| format!("{count} {}", word.replace('_', " "))).collect();
-        let (class, help) = if self.of("cooling_down") > 0 {
-            (Class::RateLimited, "wait until a rest is over")
-        } else if self.of("challenged") > 0 {
-            (
-                Class::ChallengeRequired,
-                "answer the challenge in the app, then reinstate the session",
-            )
-        } else {
-            (Class::AuthRequired, "log in again and import the session anew")
-        };
-        let message =
-            format!("no session of the kind {kind} can be used ({}): {help}", counts.join(", "));
-        Some(Cause::new(class, Scope::Session, message))
     }
 }
 

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::event::Event;
 use super::lane::Lane;
-use super::pool::{Lesson, Pair, ProxyLesson};
+use super::lesson::{Lesson, ProxyLesson};
+use super::pool::Pair;
 use super::running::{Group, Stop, Wanted};
 use super::shared::{Settlements, Settling, Shared, count};
 use crate::charge::{ProxyCharge, SessionCharge, charge};
