@@ -62,11 +62,17 @@ fn an_interrupted_array_is_valid_json() {
 #[test]
 fn twice_ends_at_once_even_if_nobody_reads_the_output() {
     let folder = tempfile::tempdir().unwrap();
-    let child = start(folder.path(), "--ndjson");
-    // The pipe fills up meanwhile, and writing blocks.
-    std::thread::sleep(Duration::from_secs(2));
+    let mut child = start(folder.path(), "--ndjson");
+    // One line tells that it runs; after that the pipe fills up, and writing blocks.
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
     send("-INT", &child);
-    std::thread::sleep(Duration::from_millis(300));
+    let mut line = String::new();
+    while !line.starts_with("stopping: ") {
+        line.clear();
+        assert_ne!(errors.read_line(&mut line).unwrap(), 0, "it says that it stops");
+    }
     send("-INT", &child);
     let sent = Instant::now();
     let output = child.wait_with_output().unwrap();

@@ -7,8 +7,8 @@
 //!   [`ProxySource`](proxy::ProxySource), and [`Cache`](cache::Cache) beside them, each with an
 //!   adapter in memory;
 //! * the policies, pure where they can be: the [charges table](mod@charge), the
-//!   [retry decision](retry::decide), the [gate](gate) with its limits;
-//! * the [engine](engine) that puts them together.
+//!   [retry decision](retry::decide), the [gate] with its limits;
+//! * the [engine] that puts them together.
 //!
 //! Core does no I/O of its own: requests are made by checkers, and story-checker-http has some.
 //!

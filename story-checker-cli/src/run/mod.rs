@@ -110,6 +110,10 @@ impl Run {
                 }
                 () = interrupt.cancelled(), if !summary.interrupted => {
                     summary.interrupted = true;
+                    voice.say(format_args!(
+                        "stopping: what runs may finish within {}; once more stops at once",
+                        humantime::format_duration(grace)
+                    ));
                     ending = ending.or_else(|| end(grace));
                 }
                 () = sleep_until(last_wait), if fed.is_some() && ending.is_none() => {
