@@ -1,11 +1,16 @@
 #![doc = include_str!("../README.md")]
 
+mod body;
 mod client;
+mod config;
 pub mod instagram;
 mod transport;
+mod wire;
 
 pub use url::Url;
 
+pub use self::body::BodyError;
+pub use self::config::InvalidConfig;
 pub use self::transport::{
     BodyStream, Collected, Head, InvalidTransport, Request, ReqwestTransport,
     ReqwestTransportConfig, Response, Transport, TransportError, TransportErrorKind,

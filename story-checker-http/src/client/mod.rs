@@ -1,5 +1,6 @@
 //! The only way a checker of this crate sends a request: with a pass of the gate in hand.
 
+mod answer;
 mod jar;
 mod redact;
 
@@ -7,8 +8,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use lru::LruCache;
 use story_checker_core::checker::CheckContext;
 use story_checker_core::gate::Pass;
@@ -19,6 +19,7 @@ use story_checker_core::{
 use tracing::{debug, trace};
 use url::Url;
 
+pub(crate) use self::answer::{Exchange, contains};
 pub(crate) use self::jar::{Jar, is_cookie_value, put as put_cookie};
 pub(crate) use self::redact::is_plain;
 use crate::transport::{Collected, Request, Transport, TransportError, TransportErrorKind};
@@ -33,8 +34,10 @@ const RENDERED: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
 pub(crate) struct ClientConfig {
     /// The name and version of the checker.
     pub(crate) source: &'static str,
-    /// The cookies that belong to the base URL.
-    pub(crate) jar: Jar,
+    /// The cookies that belong to the base URL; none if the API knows no cookies.
+    pub(crate) jar: Option<Jar>,
+    /// The token of the credentials that goes into `Authorization: Bearer`, if one does.
+    pub(crate) bearer: Option<&'static str>,
     /// Headers that never change.
     pub(crate) headers: HeaderMap,
     /// The user agent for sessions that bring none.
@@ -60,29 +63,6 @@ pub(crate) struct TokenEcho {
     pub(crate) sent_as: HeaderName,
     /// What is sent before it was ever set.
     pub(crate) unset: HeaderValue,
-}
-
-/// One request and its answer, as far as a classifier needs to know.
-pub(crate) struct Exchange {
-    pub(crate) route: &'static str,
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-    /// The host that was asked.
-    pub(crate) host: String,
-    /// Whether it went through a proxy.
-    pub(crate) proxied: bool,
-    /// Our time when the answer was there.
-    pub(crate) received_at: Timestamp,
-    pub(crate) record: RequestRecord,
-}
-
-impl Exchange {
-    /// The server's own time, if it told.
-    pub(crate) fn server_time(&self) -> Option<Timestamp> {
-        let date = self.headers.get(header::DATE)?.to_str().ok()?;
-        httpdate::parse_http_date(date).ok().map(Timestamp::from)
-    }
 }
 
 /// Sends the requests of one checker.
@@ -182,7 +162,7 @@ impl ApiClient {
     /// Whether this cookie would be sent.
     pub(crate) fn has_cookie(&self, session: &SessionHandle, name: &str, now: Timestamp) -> bool {
         let cookie = session.credentials();
-        let cookie = self.config.jar.find(&cookie, name, now);
+        let cookie = self.config.jar.as_ref().and_then(|jar| jar.find(&cookie, name, now));
         cookie.is_some_and(|cookie| !cookie.value.expose().is_empty())
     }
 
@@ -243,13 +223,19 @@ impl ApiClient {
             None => self.config.user_agent.clone(),
         };
         headers.insert(header::USER_AGENT, agent);
-        if let Some(cookies) = self.config.jar.header(credentials, path, now) {
-            headers.insert(header::COOKIE, secret(cookies.expose(), "cookies")?);
-        }
-        for (cookie, name) in self.config.cookie_echo {
-            if let Some(cookie) = self.config.jar.find(credentials, cookie, now) {
-                headers.insert(name, secret(cookie.value.expose(), "cookies")?);
+        if let Some(jar) = &self.config.jar {
+            if let Some(cookies) = jar.header(credentials, path, now) {
+                headers.insert(header::COOKIE, secret(cookies.expose(), "cookies")?);
             }
+            for (cookie, name) in self.config.cookie_echo {
+                if let Some(cookie) = jar.find(credentials, cookie, now) {
+                    headers.insert(name, secret(cookie.value.expose(), "cookies")?);
+                }
+            }
+        }
+        if let Some(token) = self.config.bearer.and_then(|name| credentials.tokens.get(name)) {
+            let text = Secret::new(format!("Bearer {}", token.expose()));
+            headers.insert(header::AUTHORIZATION, secret(text.expose(), "tokens")?);
         }
         for echo in self.config.token_echo {
             let value = match credentials.tokens.get(echo.token) {
@@ -279,15 +265,17 @@ impl ApiClient {
                 new.then(|| (echo.token.to_owned(), Secret::new(value)))
             })
             .collect();
-        let changes =
-            self.config.jar.changes(&credentials, &exchange.headers, exchange.received_at);
+        let jar = self.config.jar.as_ref();
+        let changes = jar.map_or_else(Vec::new, |jar| {
+            jar.changes(&credentials, &exchange.headers, exchange.received_at)
+        });
         if tokens.is_empty() && changes.is_empty() {
             return;
         }
         session.update(|credentials| {
             credentials.tokens.extend(tokens);
-            for change in changes {
-                self.config.jar.apply(credentials, change);
+            for (jar, change) in changes.into_iter().filter_map(|change| Some((jar?, change))) {
+                jar.apply(credentials, change);
             }
         });
     }

@@ -15,9 +15,9 @@ use story_checker_core::{
 };
 use tokio::time::Instant;
 
-use super::account::is_name;
+use super::api::Web;
 use super::profile::{Profile, Standing};
-use super::web::Web;
+use crate::instagram::account::is_name;
 
 /// With less time than this before the deadline no request is begun.
 const LEAST_TIME: Duration = Duration::from_millis(500);

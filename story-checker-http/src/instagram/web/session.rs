@@ -3,7 +3,7 @@ use std::fmt;
 use story_checker_core::session::{Cookie, Credentials, SessionRecord};
 use story_checker_core::{SessionId, Timestamp};
 
-use super::web::SESSION_KIND;
+use super::api::SESSION_KIND;
 use crate::client::{is_cookie_value, put_cookie};
 
 const DOMAIN: &str = "instagram.com";

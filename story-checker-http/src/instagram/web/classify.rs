@@ -4,13 +4,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde::Deserialize;
-use story_checker_core::{Class, Fault, Scope, Timestamp};
+use story_checker_core::{Class, Fault, Scope};
 
-use super::parse::BodyError;
-use super::wire::Loose;
-use crate::client::Exchange;
+use crate::body::BodyError;
+use crate::client::{Exchange, contains};
+use crate::wire::Loose;
 
 /// What an answer is that is no fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub(super) fn read<'a, T>(
     parse: impl FnOnce(&'a [u8]) -> Result<T, BodyError>,
 ) -> Result<T, Fault> {
     // The usual case first: a body that parses whole, says "ok" and has its shape needs no table.
-    let shape = if exchange.status == StatusCode::OK && is_json(exchange) {
+    let shape = if exchange.status == StatusCode::OK && exchange.is_json() {
         match parse(&exchange.body) {
             Ok(answer) => return Ok(answer),
             Err(error) => Some(error),
@@ -119,11 +119,11 @@ pub(super) fn read<'a, T>(
     match (classify(exchange)?, shape) {
         (Meaning::Answer, Some(error)) => {
             let text = format!("{error}; if that stays, the platform has changed");
-            Err(fault(exchange, Class::Malformed, Scope::Endpoint, text))
+            Err(exchange.fault(Class::Malformed, Scope::Endpoint, text))
         }
         (meaning, _) => {
             let text = format!("an answer that does not belong to this request ({meaning:?})");
-            Err(fault(exchange, Class::Malformed, Scope::Endpoint, text))
+            Err(exchange.fault(Class::Malformed, Scope::Endpoint, text))
         }
     }
 }
@@ -131,30 +131,20 @@ pub(super) fn read<'a, T>(
 /// The table. In order: redirect, status, content type, JSON, the body's own words.
 pub(super) fn classify(exchange: &Exchange) -> Result<Meaning, Fault> {
     let status = exchange.status;
-    let fail = |class, scope, tell: &'static str| Err(fault(exchange, class, scope, tell));
+    let fail = |class, scope, tell: &'static str| Err(exchange.fault(class, scope, tell));
 
     if status.is_redirection() {
         return Err(redirect(exchange));
     }
+    if let Some(fault) = exchange.of_somebody_else() {
+        return Err(fault);
+    }
     match status.as_u16() {
         // W1
-        429 => return Err(rest(exchange, Scope::Session, 11 * MINUTE)),
+        429 => return Err(exchange.limit(Scope::Session, 11 * MINUTE)),
         // W20
         408 | 500..=599 => {
-            let text = "the platform has an error of its own";
-            let fault = fault(exchange, Class::Transient, Scope::Endpoint, text);
-            return Err(match retry_after(exchange) {
-                Some(until) => fault.with_until(until),
-                None => fault,
-            });
-        }
-        407 => {
-            let text = "the proxy does not accept our credentials: check its user and password";
-            return fail(Class::Blocked, Scope::Proxy, text);
-        }
-        403 if exchange.headers.contains_key("cf-mitigated") => {
-            let text = "a wall stands before the platform for this address; it is not climbed";
-            return fail(Class::Blocked, way_out(exchange, Class::Blocked), text);
+            return Err(exchange.server_error());
         }
         // W10
         404 if exchange.body.as_ref() == b"Not Found" => {
@@ -164,7 +154,7 @@ pub(super) fn classify(exchange: &Exchange) -> Result<Meaning, Fault> {
         }
         _ => {}
     }
-    if !is_json(exchange) {
+    if !exchange.is_json() {
         return Err(page(exchange));
     }
     let body = match serde_json::from_slice::<Envelope<'_>>(&exchange.body) {
@@ -172,7 +162,7 @@ pub(super) fn classify(exchange: &Exchange) -> Result<Meaning, Fault> {
         Err(error) => {
             // W21
             let text = format!("{}, although it should be", BodyError::from(error));
-            return Err(fault(exchange, Class::Malformed, Scope::Endpoint, text));
+            return Err(exchange.fault(Class::Malformed, Scope::Endpoint, text));
         }
     };
     words(exchange, &body)
@@ -180,7 +170,7 @@ pub(super) fn classify(exchange: &Exchange) -> Result<Meaning, Fault> {
 
 fn words(exchange: &Exchange, body: &Envelope<'_>) -> Result<Meaning, Fault> {
     let status = exchange.status;
-    let fail = |class, scope, text: Cow<'static, str>| Err(fault(exchange, class, scope, text));
+    let fail = |class, scope, text: Cow<'static, str>| Err(exchange.fault(class, scope, text));
     let (message, kind) = (body.message.0.as_ref(), body.error_type.0.as_ref());
 
     let url = body.challenge.as_ref().map_or(&body.checkpoint_url.0, |challenge| &challenge.url.0);
@@ -200,11 +190,11 @@ fn words(exchange: &Exchange, body: &Envelope<'_>) -> Result<Meaning, Fault> {
     let known = |phrase: &&Phrase| contains(message, phrase.text) || contains(kind, phrase.text);
     if let Some(phrase) = PHRASES.iter().find(known) {
         let scope = match phrase.scope {
-            Scope::Proxy => way_out(exchange, phrase.class),
+            Scope::Proxy => exchange.way_out(phrase.class),
             scope => scope,
         };
-        let fault = fault(exchange, phrase.class, scope, phrase.tell);
-        let told = retry_after(exchange);
+        let fault = exchange.fault(phrase.class, scope, phrase.tell);
+        let told = exchange.retry_after();
         let least = phrase.rest.map(|rest| exchange.received_at + rest);
         // A hint may lengthen the rest, but "a few minutes" never means seconds.
         return Err(match told.max(least) {
@@ -247,24 +237,12 @@ fn words(exchange: &Exchange, body: &Envelope<'_>) -> Result<Meaning, Fault> {
 
 /// W4, W7 and their like: where an answer wants to send us.
 fn redirect(exchange: &Exchange) -> Fault {
-    let location = exchange.headers.get(header::LOCATION);
-    let location = location.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let after_scheme = location.split_once("://").map(|(_, rest)| rest);
-    let (host, path) = match after_scheme.or_else(|| location.strip_prefix("//")) {
-        Some(rest) => rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len())),
-        None => ("", location),
+    let domain = |host: &str| {
+        host.eq_ignore_ascii_case("instagram.com")
+            || host.to_ascii_lowercase().ends_with(".instagram.com")
     };
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    let host = host.split(':').next().unwrap_or_default();
-    let ours = host.is_empty()
-        || host.eq_ignore_ascii_case(&exchange.host)
-        || host.eq_ignore_ascii_case("instagram.com")
-        || host.to_ascii_lowercase().ends_with(".instagram.com");
-
-    let (class, scope, tell) = if !ours {
-        let tell = "a redirect to a foreign site: this connection leads to somebody's own page";
-        (Class::Malformed, way_out(exchange, Class::Malformed), tell)
-    } else if path.contains("/suspended") {
+    let Some(path) = exchange.redirect_path(domain) else { return exchange.foreign_redirect() };
+    let (class, scope, tell) = if path.contains("/suspended") {
         let tell = "the account behind this session is suspended: only its owner can appeal";
         (Class::Permanent, Scope::Session, tell)
     } else if path.contains("/challenge") || path.contains("/checkpoint") {
@@ -283,81 +261,23 @@ fn redirect(exchange: &Exchange) -> Fault {
         let tell = "a redirect where an answer should be; if that stays, log the session in again";
         (Class::Malformed, Scope::Session, tell)
     };
-    fault(exchange, class, scope, tell)
+    exchange.fault(class, scope, tell)
 }
 
 /// W5 and W6: a page where JSON should be.
 fn page(exchange: &Exchange) -> Fault {
     // Marks of the platform's own pages; a page of anybody else must not cost a session.
-    let holds =
-        |mark: &str| exchange.body.windows(mark.len()).any(|window| window == mark.as_bytes());
     let success = exchange.status.is_success();
-    if success && holds("/challenge/") {
+    if success && exchange.holds("/challenge/") {
         let tell = "a challenge page instead of an answer: open the platform with this account and \
                     answer it, then release the session";
-        return fault(exchange, Class::ChallengeRequired, Scope::Session, tell);
+        return exchange.fault(Class::ChallengeRequired, Scope::Session, tell);
     }
-    if success && (holds("LoginAndSignupPage") || holds("/accounts/login/")) {
+    if success && (exchange.holds("LoginAndSignupPage") || exchange.holds("/accounts/login/")) {
         let tell = "the login page instead of an answer: log in and import the cookies again";
-        return fault(exchange, Class::AuthRequired, Scope::Session, tell);
+        return exchange.fault(Class::AuthRequired, Scope::Session, tell);
     }
-    let tell = "a page instead of JSON: this connection may lead to somebody's own page";
-    fault(exchange, Class::Malformed, way_out(exchange, Class::Malformed), tell)
-}
-
-/// Who pays for what is not the platform's own answer.
-fn way_out(exchange: &Exchange, class: Class) -> Scope {
-    match class {
-        _ if exchange.proxied => Scope::Proxy,
-        // Our own address is banned: nothing else will get through either.
-        Class::Blocked => Scope::App,
-        _ => Scope::Endpoint,
-    }
-}
-
-fn rest(exchange: &Exchange, scope: Scope, default: Duration) -> Fault {
-    let until = retry_after(exchange).unwrap_or(exchange.received_at + default);
-    let text = "the platform's limit is reached; nothing is asked until the time it named";
-    fault(exchange, Class::RateLimited, scope, text).with_until(until)
-}
-
-fn fault(
-    exchange: &Exchange,
-    class: Class,
-    scope: Scope,
-    tell: impl Into<Cow<'static, str>>,
-) -> Fault {
-    let text = format!("{} answered {}: {}", exchange.route, exchange.status.as_u16(), tell.into());
-    Fault::new(class, scope, text)
-}
-
-/// The time until which the platform asks to wait: never capped, and a date counts from the
-/// answer's own date, so that no clock has to be right.
-fn retry_after(exchange: &Exchange) -> Option<Timestamp> {
-    let text = exchange.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let until = Timestamp::from(httpdate::parse_http_date(text).ok()?);
-            until.since(exchange.server_time().unwrap_or(exchange.received_at))
-        }
-    };
-    Some(exchange.received_at + wait)
-}
-
-fn is_json(exchange: &Exchange) -> bool {
-    let kind = exchange.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
-    let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-    kind.eq_ignore_ascii_case(b"application/json")
-        || kind.len() > 5 && kind[kind.len() - 5..].eq_ignore_ascii_case(b"+json")
-}
-
-fn contains(text: &str, phrase: &str) -> bool {
-    !text.is_empty()
-        && text
-            .as_bytes()
-            .windows(phrase.len())
-            .any(|window| window.eq_ignore_ascii_case(phrase.as_bytes()))
+    exchange.foreign_page()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use story_checker_core::{Item, MediaKind, MediaVariant, Timestamp};
 
 use super::parse::{File, Owner, Reel, ReelsAnswer, Story};
-use super::wire::{Number, Text};
+use crate::wire::{Number, Text};
 
 /// How long a story lives.
 pub(super) const LIFE: Duration = Duration::from_secs(24 * 3_600);

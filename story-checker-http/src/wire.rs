@@ -8,10 +8,10 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 
 /// A text, or a whole number taken as text. Borrowed unless it has escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
+pub(crate) struct Text<'a>(pub(super) Cow<'a, str>);
 
 impl Text<'_> {
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -46,7 +46,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 
 /// A text if it is one, nothing for any other value: for messages, which must never spoil a parse.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Loose<'a>(pub(super) Cow<'a, str>);
+pub(crate) struct Loose<'a>(pub(super) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Loose<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -104,12 +104,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Loose<'a> {
 
 /// A number that is not negative, or a text of one.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Number(pub(super) f64);
+pub(crate) struct Number(pub(super) f64);
 
 impl Number {
     /// The whole part; saturates.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-    pub(super) fn whole(self) -> u64 {
+    pub(crate) fn whole(self) -> u64 {
         self.0 as u64
     }
 }
@@ -147,7 +147,7 @@ impl<'de> Deserialize<'de> for Number {
 
 /// Yes or no, also as 1 or 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Flag(pub(super) bool);
+pub(crate) struct Flag(pub(super) bool);
 
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -177,7 +177,7 @@ impl<'de> Deserialize<'de> for Flag {
 }
 
 /// For a field where null and absence mean different things: it was there.
-pub(super) fn present<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+pub(crate) fn present<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     T: Deserialize<'de>,
     D: Deserializer<'de>,

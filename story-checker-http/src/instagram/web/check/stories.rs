@@ -6,11 +6,11 @@ use story_checker_core::{Class, Fault, Scope, Timestamp, Verdict};
 
 use super::{Round, Slot, State, Stop, stops};
 use crate::client::Exchange;
-use crate::instagram::classify::read;
-use crate::instagram::parse::{ViewerAnswer, parse_reels, parse_viewer};
-use crate::instagram::profile::Standing;
-use crate::instagram::story::Sighting;
-use crate::instagram::web::{REELS, VIEWER};
+use crate::instagram::web::api::{REELS, VIEWER};
+use crate::instagram::web::classify::read;
+use crate::instagram::web::parse::{ViewerAnswer, parse_reels, parse_viewer};
+use crate::instagram::web::profile::Standing;
+use crate::instagram::web::story::Sighting;
 
 /// The reels answer as the rest of a check needs it.
 struct Reels {

@@ -2,8 +2,9 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use http::HeaderValue;
-use thiserror::Error;
 use url::Url;
+
+use crate::config::{Fields, InvalidConfig, USER_AGENT};
 
 /// How a [`WebChecker`](super::WebChecker) asks.
 #[derive(Clone, Debug)]
@@ -47,17 +48,9 @@ impl Default for WebConfig {
             missing_ttl: Duration::from_secs(15 * 60),
             profile_ttl: Duration::from_secs(6 * 3_600),
             request_timeout: Duration::from_secs(15),
-            user_agent: concat!("story-checker/", env!("CARGO_PKG_VERSION")).to_owned(),
+            user_agent: USER_AGENT.to_owned(),
         }
     }
-}
-
-/// A configuration that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("instagram-web: {field} {rule}")]
-pub struct InvalidConfig {
-    field: &'static str,
-    rule: &'static str,
 }
 
 /// A configuration that was checked.
@@ -72,44 +65,20 @@ pub(super) struct Checked {
 
 impl WebConfig {
     pub(super) fn check(&self) -> Result<Checked, InvalidConfig> {
-        let invalid = |field, rule| InvalidConfig { field, rule };
-        let bad_url =
-            || invalid("base_url", "must be http://host or https://host, without user and query");
-        let base = Url::parse(&self.base_url).map_err(|_| bad_url())?;
-        if !matches!(base.scheme(), "http" | "https")
-            || base.host_str().is_none()
-            || !base.username().is_empty()
-            || base.password().is_some()
-            || base.query().is_some()
-            || base.fragment().is_some()
-        {
-            return Err(bad_url());
-        }
-        let route = |path: &str| {
-            let mut url = base.clone();
-            url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
-            url
-        };
-        if self.max_batch.get() > Self::MAX_REELS {
-            return Err(invalid("max_batch", "must be 1 to 50"));
-        }
-        if self.cookie_domain.is_empty() || self.cookie_domain.starts_with('.') {
-            return Err(invalid("cookie_domain", "must be a domain such as instagram.com"));
-        }
-        if self.request_timeout.is_zero() {
-            return Err(invalid("request_timeout", "must not be 0"));
-        }
-        let header = |field, text: &str| {
-            HeaderValue::from_str(text).map_err(|_| invalid(field, "must be plain ASCII text"))
-        };
-        let mut viewer = route("/graphql/query/");
+        let fields = Fields("instagram-web");
+        let base = fields.base_url(&self.base_url)?;
+        fields.require(self.max_batch.get() <= Self::MAX_REELS, "max_batch", "must be 1 to 50")?;
+        let domain = !self.cookie_domain.is_empty() && !self.cookie_domain.starts_with('.');
+        fields.require(domain, "cookie_domain", "must be a domain such as instagram.com")?;
+        fields.require(!self.request_timeout.is_zero(), "request_timeout", "must not be 0")?;
+        let mut viewer = base.route("/graphql/query/");
         viewer.set_query(Some("query_hash=d6f4427fbe92d846298cf93df0b937d3&variables=%7B%7D"));
         Ok(Checked {
-            profile: route("/api/v1/users/web_profile_info/"),
-            reels: route("/api/v1/feed/reels_media/"),
+            profile: base.route("/api/v1/users/web_profile_info/"),
+            reels: base.route("/api/v1/feed/reels_media/"),
             viewer,
-            app_id: header("app_id", &self.app_id)?,
-            user_agent: header("user_agent", &self.user_agent)?,
+            app_id: fields.header("app_id", &self.app_id)?,
+            user_agent: fields.header("user_agent", &self.user_agent)?,
         })
     }
 }

@@ -1,29 +1,15 @@
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use story_checker_core::RequestRecord;
+use story_checker_core::Timestamp;
 
 use super::*;
-use crate::instagram::{parse_profile, parse_reels, parse_viewer};
+use crate::instagram::web::{parse_profile, parse_reels, parse_viewer};
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_251_600);
 const JSON: &str = "application/json; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 
 fn exchange(status: u16, headers: &[(&'static str, &str)], body: &str) -> Exchange {
-    let headers: HeaderMap = headers
-        .iter()
-        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
-        .collect();
-    Exchange {
-        route: "profile",
-        status: StatusCode::from_u16(status).unwrap(),
-        headers,
-        body: Bytes::copy_from_slice(body.as_bytes()),
-        host: "www.instagram.com".to_owned(),
-        proxied: true,
-        received_at: NOW,
-        record: RequestRecord::new("profile", status, NOW, Duration::ZERO, 0),
-    }
+    let host = "www.instagram.com".to_owned();
+    Exchange { route: "profile", host, ..Exchange::sample(status, headers, body) }
 }
 
 fn json(status: u16, body: &str) -> Exchange {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use story_checker_core::session::SessionKind;
 
-use super::config::{Checked, InvalidConfig, WebConfig};
+use super::config::{Checked, WebConfig};
 use crate::client::{ApiClient, ClientConfig, Jar, TokenEcho};
+use crate::config::InvalidConfig;
 use crate::transport::Transport;
 
 pub(super) const SESSION_KIND: SessionKind = SessionKind::from_static("instagram-web");
@@ -45,7 +46,8 @@ impl Web {
         let host = urls.profile.host_str().unwrap_or_default();
         let client = ClientConfig {
             source: SOURCE,
-            jar: Jar::new(host, &config.cookie_domain),
+            jar: Some(Jar::new(host, &config.cookie_domain)),
+            bearer: None,
             headers,
             user_agent: urls.user_agent.clone(),
             cookie_echo: &COOKIE_ECHO,

@@ -6,10 +6,10 @@ use tracing::warn;
 
 use super::{Round, State, Stop, stops};
 use crate::client::Exchange;
-use crate::instagram::classify::{Meaning, classify, read};
-use crate::instagram::parse::{ProfileAnswer, parse_profile};
-use crate::instagram::profile::{Profile, Standing};
-use crate::instagram::web::PROFILE;
+use crate::instagram::web::api::PROFILE;
+use crate::instagram::web::classify::{Meaning, classify, read};
+use crate::instagram::web::parse::{ProfileAnswer, parse_profile};
+use crate::instagram::web::profile::{Profile, Standing};
 
 impl Round<'_> {
     /// Takes what is remembered, all in one call.

@@ -8,9 +8,10 @@ use story_checker_core::gate::Quota;
 use story_checker_core::session::SessionKind;
 use story_checker_core::{Fault, Platform, Report, Target, TargetKind};
 
+use super::api::{PROFILE, REELS, SESSION_KIND, SOURCE, VIEWER, Web};
 use super::check::Round;
-use super::config::{InvalidConfig, WebConfig};
-use super::web::{PROFILE, REELS, SESSION_KIND, SOURCE, VIEWER, Web};
+use super::config::WebConfig;
+use crate::config::InvalidConfig;
 use crate::transport::Transport;
 
 /// Asks Instagram's web API, with a session that its owner supplied.
