@@ -288,3 +288,38 @@ async fn a_changed_list_of_proxies_is_taken_over_and_a_broken_one_is_not() {
     let refused = world.builder().proxies(source).build().unwrap().start().await;
     assert!(refused.unwrap_err().to_string().contains("line 3"), "at the start it is an error");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_home_could_not_be_stored_is_not_lost() {
+    let world = World::new(Scripted::new(1, |target, _, _| active(target)), 1).await;
+    let world = world.with_proxies(&["a"]);
+    let real = world.sessions.clone();
+    let mut mock = MockSessions::new();
+    let inner = real.clone();
+    mock.expect_lease().returning(move |request| {
+        futures_util::FutureExt::now_or_never(inner.lease(request)).unwrap()
+    });
+    let inner = real.clone();
+    mock.expect_renew().returning(move |leases, ttl| {
+        futures_util::FutureExt::now_or_never(inner.renew(leases, ttl)).unwrap()
+    });
+    let (inner, count) = (real.clone(), AtomicUsize::new(0));
+    mock.expect_save().returning(move |changes| {
+        if count.fetch_add(1, Ordering::SeqCst) < 2 {
+            return Err(down("save sessions"));
+        }
+        futures_util::FutureExt::now_or_never(inner.save(changes)).unwrap()
+    });
+    let inner = real.clone();
+    mock.expect_release().returning(move |leases| {
+        futures_util::FutureExt::now_or_never(inner.release(leases)).unwrap()
+    });
+    let engine = world.builder().sessions(Arc::new(mock)).build().unwrap().start().await.unwrap();
+    let mut events = engine.subscribe(16, story_checker_core::engine::Overflow::Wait);
+    engine.submit(targets(3), SubmitOptions::default()).await.unwrap();
+    let all = tokio::time::timeout(SECOND * 10, reports(&mut events, 3, |_| {})).await;
+    assert_eq!(all.expect("the session is stuck").len(), 3);
+    let stored = real.list(None, 1).await.unwrap();
+    assert_eq!(stored[0].home_proxy, Some("http://a:1".into()), "stored before its first use");
+    engine.shutdown(SECOND).await;
+}

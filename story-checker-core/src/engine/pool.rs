@@ -320,6 +320,7 @@ impl Pool {
     async fn settle_in(&self, mut sessions: Vec<Leased>) -> Result<()> {
         let now = self.clock.now();
         let mut changes = Vec::new();
+        let before: Vec<_> = sessions.iter().map(|session| session.home.clone()).collect();
         {
             let mut state = self.lock();
             if let Some(proxies) = &mut state.proxies {
@@ -333,9 +334,24 @@ impl Pool {
             }
         }
         let replies = if changes.is_empty() {
-            Vec::new()
+            Ok(Vec::new())
         } else {
-            self.sessions.save(changes.clone()).await?
+            self.sessions.save(changes.clone()).await
+        };
+        let replies = match replies {
+            Ok(replies) => replies,
+            Err(error) => {
+                // A home that is not stored must not be used: back into line as they came.
+                let mut state = self.lock();
+                for (mut session, home) in sessions.into_iter().zip(before) {
+                    if let (Some(proxies), Some(new)) = (&mut state.proxies, &session.home) {
+                        proxies.move_out(new);
+                    }
+                    session.home = home;
+                    state.idle(session);
+                }
+                return Err(error);
+            }
         };
         let mut state = self.lock();
         let stale = changes.iter().zip(replies).filter(|(_, reply)| *reply == LeaseReply::Stale);

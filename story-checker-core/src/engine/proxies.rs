@@ -112,6 +112,13 @@ impl Proxies {
         Some(id.clone())
     }
 
+    /// A session that came in does not live here after all.
+    pub(super) fn move_out(&mut self, id: &ProxyId) {
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.homes = slot.homes.saturating_sub(1);
+        }
+    }
+
     pub(super) fn take(&mut self, id: &ProxyId) {
         self.uses += 1;
         if let Some(slot) = self.slots.get_mut(id) {

@@ -143,6 +143,14 @@ impl Pass {
         self.sent = true;
     }
 
+    /// The platform wants the key of this class left alone until then, whatever became of the
+    /// request: usage headers near their end, a window without anything left.
+    pub fn hold(&self, class: KeyClass, until: Timestamp) {
+        if let Some(need) = self.needs.iter().find(|need| need.key.class == class) {
+            self.gate.block_until(&need.key, until);
+        }
+    }
+
     /// The request has ended. A fault that blocks (see [`charge`](crate::charge)) blocks the key of
     /// its scope until its hint, or for `otherwise` if it has none.
     pub fn settle(mut self, fault: Option<&Fault>, otherwise: Duration) {
@@ -154,10 +162,7 @@ impl Pass {
             Scope::Endpoint => KeyClass::Endpoint,
             _ => KeyClass::App,
         };
-        if let Some(need) = self.needs.iter().find(|need| need.key.class == class) {
-            let until = fault.until.unwrap_or_else(|| self.gate.clock.now() + otherwise);
-            self.gate.block_until(&need.key, until);
-        }
+        self.hold(class, fault.until.unwrap_or_else(|| self.gate.clock.now() + otherwise));
     }
 }
 
