@@ -106,7 +106,7 @@ impl SessionStore for InMemorySessionStore {
         let mut ready = Vec::new();
         let mut leased = LeasedSessions::default();
         for row in rows.values_mut().filter(|row| row.record.kind == request.kind) {
-            if row.record.expires_at.is_some_and(|end| end <= now)
+            if row.record.credentials.expires_at.is_some_and(|end| end <= now)
                 && row.record.state == SessionState::Valid
             {
                 row.record.state = SessionState::Expired;

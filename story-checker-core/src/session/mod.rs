@@ -152,6 +152,8 @@ pub struct Credentials {
     pub tokens: BTreeMap<String, Secret>,
     /// The user agent that the session was made with, if its owner supplied one.
     pub user_agent: Option<String>,
+    /// When they end by themselves, if that is known.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Credentials {
@@ -182,8 +184,6 @@ pub struct SessionRecord {
     pub credentials: Arc<Credentials>,
     /// The only proxy it may be seen through, once it has one.
     pub home_proxy: Option<ProxyId>,
-    /// When its credentials end by themselves.
-    pub expires_at: Option<Timestamp>,
     /// Grows with every stored change; 0 is not stored yet.
     pub version: u64,
 }
@@ -198,7 +198,6 @@ impl SessionRecord {
             state: SessionState::Valid,
             credentials: Arc::new(credentials),
             home_proxy: None,
-            expires_at: None,
             version: 0,
         }
     }

@@ -113,10 +113,19 @@ async fn only_usable_sessions_are_leased_and_a_rest_ends_by_itself() {
 #[tokio::test(start_paused = true)]
 async fn credentials_past_their_end_are_not_leased() {
     let store = InMemorySessionStore::new(Arc::new(VirtualClock::starting_at(START)));
-    let ends = SessionRecord { expires_at: Some(START + TTL), ..record("a") };
-    store.put(vec![ends]).await.unwrap();
+    let ends = |at| Credentials { expires_at: Some(at), ..Credentials::default() };
+    let refreshed = SessionRecord::new("b".into(), kind(), ends(START + TTL));
+    store.put(vec![refreshed]).await.unwrap();
+    let lease = lease_one(&store, "w").await.unwrap();
+    let credentials = Arc::new(ends(START + TTL * 9));
+    let change = SessionChange::new(lease.clone(), SessionState::Valid, credentials, None);
+    store.save(vec![change]).await.unwrap();
+    store.put(vec![SessionRecord::new("a".into(), kind(), ends(START + TTL))]).await.unwrap();
+    store.release(&[lease]).await.unwrap();
     advance(TTL).await;
-    assert!(lease_one(&store, "w").await.is_none());
+    let leased = store.lease(&request("w", 9)).await.unwrap();
+    assert_eq!(leased.sessions.len(), 1, "the holder has refreshed one of them");
+    assert_eq!(leased.sessions[0].0.id.as_str(), "b");
     assert_eq!(store.list(None, 1).await.unwrap()[0].state, SessionState::Expired);
 }
 

@@ -131,10 +131,9 @@ pub fn web_session_from_cookies(
         return Err(InvalidSession::new("the sessionid is empty: log in again, then export them"));
     }
     let expires_at = login.expires_at;
-    let credentials = Credentials::from_cookies(cookies);
-    let mut record = SessionRecord::new(id, SESSION_KIND, credentials);
-    record.expires_at = expires_at;
-    Ok(record)
+    let mut credentials = Credentials::from_cookies(cookies);
+    credentials.expires_at = expires_at;
+    Ok(SessionRecord::new(id, SESSION_KIND, credentials))
 }
 
 #[cfg(test)]
@@ -157,7 +156,7 @@ mod tests {
         );
         let record = web_session("main".into(), &text).unwrap();
         assert_eq!(record.kind, SESSION_KIND);
-        assert_eq!(record.expires_at, Some(Timestamp::from_secs(1_826_787_600)));
+        assert_eq!(record.credentials.expires_at, Some(Timestamp::from_secs(1_826_787_600)));
         let cookies: Vec<_> = record
             .credentials
             .cookies
