@@ -105,7 +105,7 @@ impl SessionStore for InMemorySessionStore {
         let mut rows = self.lock();
         let mut ready = Vec::new();
         let mut leased = LeasedSessions::default();
-        for row in rows.values_mut().filter(|row| row.record.kind == request.kind) {
+        for row in rows.values_mut().filter(|row| request.wants(&row.record)) {
             if row.record.credentials.expires_at.is_some_and(|end| end <= now)
                 && row.record.state == SessionState::Valid
             {

@@ -178,6 +178,9 @@ pub struct SessionRecord {
     pub id: SessionId,
     /// What it can be used for.
     pub kind: SessionKind,
+    /// The handle of the one account that it speaks for, where the platform ties the two together;
+    /// none: it asks about anybody.
+    pub account: Option<String>,
     /// Whether it may be used.
     pub state: SessionState,
     /// What it is made of.
@@ -195,6 +198,7 @@ impl SessionRecord {
         Self {
             id,
             kind,
+            account: None,
             state: SessionState::Valid,
             credentials: Arc::new(credentials),
             home_proxy: None,
@@ -233,13 +237,28 @@ pub struct SessionLeaseRequest {
     pub ttl: Duration,
     /// At most so many.
     pub max: usize,
+    /// Only sessions that speak for this account; none: any, whomever they speak for.
+    pub account: Option<String>,
 }
 
 impl SessionLeaseRequest {
     /// Asks for up to `max` sessions of `kind`.
     #[must_use]
     pub const fn new(kind: SessionKind, owner: WorkerId, ttl: Duration, max: usize) -> Self {
-        Self { kind, owner, ttl, max }
+        Self { kind, owner, ttl, max, account: None }
+    }
+
+    /// Asks for sessions of this account only.
+    #[must_use]
+    pub fn with_account(mut self, account: impl Into<String>) -> Self {
+        self.account = Some(account.into());
+        self
+    }
+
+    /// Whether a session is of the kind and account that are asked for.
+    #[must_use]
+    pub fn wants(&self, record: &SessionRecord) -> bool {
+        self.kind == record.kind && (self.account.is_none() || self.account == record.account)
     }
 }
 
@@ -313,6 +332,8 @@ pub enum PutReply {
 /// * A lease is exclusive over all processes that share the store, until it is released or its time
 ///   is over by the store's clock. Its fence is larger than that of every earlier grant.
 /// * Only [valid](SessionState::Valid) sessions are leased; one whose rest is over counts as valid.
+/// * A request that names an account gets that account's sessions only, and
+///   [`next_at`](LeasedSessions::next_at) speaks of these. One that names none gets any.
 /// * Under a stale lease nothing changes.
 /// * Answers come one per item, in order; one bad item never spoils the others.
 #[async_trait]

@@ -145,6 +145,33 @@ async fn the_longest_unused_session_comes_first_and_kinds_do_not_mix() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_for_an_account_gets_its_session_only() {
+    let store = store(&["anybody"]).await;
+    let of =
+        |id: &str, account: &str| SessionRecord { account: Some(account.into()), ..record(id) };
+    let until = START + Duration::from_secs(660);
+    let state = SessionState::CoolingDown { until, reason: "429".into() };
+    let resting = SessionRecord { state, ..of("c", "cocoa") };
+    store.put(vec![of("t", "tea_house"), of("c", "cocoa"), of("d", "cocoa")]).await.unwrap();
+    store.put(vec![SessionRecord { version: 1, ..resting }]).await.unwrap();
+    let ask = |account: &str| {
+        let (store, request) = (Arc::clone(&store), request("w", 9).with_account(account));
+        async move {
+            let leased = store.lease(&request).await.unwrap();
+            let ids = leased.sessions.into_iter().map(|(record, _)| record.id.to_string());
+            (ids.collect::<Vec<_>>(), leased.next_at)
+        }
+    };
+    assert_eq!(ask("tea_house").await, (vec!["t".into()], None));
+    assert_eq!(ask("tea_house").await, (vec![], Some(START + TTL)), "it is leased");
+    assert_eq!(ask("cocoa").await, (vec!["d".into()], Some(until)), "the other rests");
+    assert_eq!(ask("nobody").await, (vec![], None));
+    let any = store.lease(&request("w", 9)).await.unwrap();
+    assert_eq!(any.sessions.len(), 1);
+    assert_eq!(any.sessions[0].0.id.as_str(), "anybody");
+}
+
+#[tokio::test(start_paused = true)]
 async fn put_compares_versions_and_makes_running_leases_stale() {
     let store = store(&["a"]).await;
     let lease = lease_one(&store, "w").await.unwrap();
