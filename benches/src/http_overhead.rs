@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use story_checker_benches::Figure;
 use story_checker_core::cache::{Cache, InMemoryCache};
+use story_checker_core::checker::Checker;
 use story_checker_core::engine::{
     Engine, EngineConfig, EngineHandle, Event, Overflow, SubmitOptions, Subscription,
 };
 use story_checker_core::gate::Limits;
 use story_checker_core::queue::{InMemoryJobQueue, Retention};
 use story_checker_core::session::{InMemorySessionStore, SessionStore};
-use story_checker_core::{Clock, Platform, SystemClock, Target, Timestamp, Verdict};
+use story_checker_core::{Clock, SystemClock, Target, Timestamp, Verdict};
 use story_checker_http::instagram::{self, ProfileAnswer, Sighting, WebChecker, WebConfig};
 use story_checker_http::{ReqwestTransport, ReqwestTransportConfig};
 use story_checker_sim::numbered_name;
@@ -187,7 +188,7 @@ async fn engine(
     config.max_batch = NonZeroUsize::new(batch);
     config.max_queued = Some(1_000);
     config.store_reports = false;
-    config.limits.insert(Platform::INSTAGRAM, Limits::default());
+    config.limits.insert(checker.profile().app.to_string(), Limits::default());
     let engine = Engine::builder()
         .checker(Arc::new(checker))
         .queue(Arc::new(InMemoryJobQueue::with_retention(Arc::clone(&clock), Retention::nothing())))

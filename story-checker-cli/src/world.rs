@@ -13,7 +13,7 @@ use story_checker_core::gate::Limits;
 use story_checker_core::proxy::{Proxy, StaticProxySource};
 use story_checker_core::queue::{InMemoryJobQueue, Retention};
 use story_checker_core::session::{InMemorySessionStore, SessionRecord, SessionStore};
-use story_checker_core::{Clock, Platform, SystemClock};
+use story_checker_core::{Clock, SystemClock};
 use story_checker_http::instagram::{WebChecker, WebConfig, web_session};
 use story_checker_http::{
     Request, ReqwestTransport, ReqwestTransportConfig, Response, Transport, TransportError,
@@ -85,7 +85,7 @@ impl World {
         let mut config = EngineConfig::default();
         config.max_batch = settings.max_batch;
         config.max_in_flight = settings.concurrency.unwrap_or(config.max_in_flight);
-        config.limits.insert(Platform::INSTAGRAM, limits);
+        config.limits.insert(checker.profile().app.to_string(), limits);
         // Results are consumed as they come, and nobody repairs a session during a run.
         config.store_reports = false;
         config.give_up_early = true;

@@ -1,5 +1,6 @@
 //! The port that answers for targets, and what it is given to do so.
 
+use std::borrow::Cow;
 use std::fmt::{Debug, Display};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -70,6 +71,10 @@ forward!(Arc<T>, Box<T>);
 pub struct CheckerProfile {
     /// The platform of all its targets.
     pub platform: Platform,
+    /// The name under which all its requests are counted together. The platform's own name by
+    /// default; a platform that counts by application or API gives each of them a name, so that one
+    /// that is blocked does not block the others.
+    pub app: Cow<'static, str>,
     /// The kinds of targets it can answer for.
     pub kinds: Vec<TargetKind>,
     /// The most targets in one call. 1 is fine; a platform that answers for many in one request
@@ -88,6 +93,7 @@ impl CheckerProfile {
     #[must_use]
     pub fn new(platform: Platform) -> Self {
         Self {
+            app: platform.as_str().to_owned().into(),
             platform,
             kinds: vec![TargetKind::Account],
             max_batch: NonZeroUsize::MIN,
@@ -104,7 +110,6 @@ pub struct CheckContext {
     session: Option<Arc<SessionHandle>>,
     proxy: Option<Arc<Proxy>>,
     gate: Arc<Gate>,
-    limits: Arc<Limits>,
     keys: Arc<GateKeys>,
     cache: Arc<dyn Cache>,
     clock: Arc<dyn Clock>,
@@ -113,21 +118,26 @@ pub struct CheckContext {
     cancel: CancellationToken,
 }
 
-/// The names under which a platform's requests are counted, made once per checker.
+/// The names under which the requests of a checker are counted, and how much of each there is; made
+/// once per checker.
 #[derive(Debug)]
 pub(crate) struct GateKeys {
     app: Key,
     endpoints: Vec<(&'static str, Key)>,
+    limits: Limits,
 }
 
 impl GateKeys {
-    pub(crate) fn new(platform: &Platform, endpoints: &[&'static str]) -> Self {
+    /// The names of this checker, under its own limits or others.
+    pub(crate) fn new(profile: &CheckerProfile, limits: Option<&Limits>) -> Self {
+        let app = &profile.app;
         let key = |endpoint: &&'static str| {
-            (*endpoint, Key::new(KeyClass::Endpoint, format!("{platform}/{endpoint}")))
+            (*endpoint, Key::new(KeyClass::Endpoint, format!("{app}/{endpoint}")))
         };
         Self {
-            app: Key::new(KeyClass::App, platform.as_str()),
-            endpoints: endpoints.iter().map(key).collect(),
+            app: Key::new(KeyClass::App, &**app),
+            endpoints: profile.endpoints.iter().map(key).collect(),
+            limits: limits.unwrap_or(&profile.limits).clone(),
         }
     }
 
@@ -135,10 +145,10 @@ impl GateKeys {
     pub(crate) fn needs(
         &self,
         endpoint: Option<&str>,
-        limits: &Limits,
         session: Option<&SessionHandle>,
         proxy: Option<&Proxy>,
     ) -> Box<[Need]> {
+        let limits = &self.limits;
         let app = Some(Need::new(self.app.clone(), limits.app));
         let endpoint = endpoint.map(|name| {
             let known = self.endpoints.iter().find(|(known, _)| *known == name);
@@ -164,14 +174,12 @@ impl CheckContext {
         cache: Arc<dyn Cache>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let keys = Arc::new(GateKeys::new(&profile.platform, &profile.endpoints));
-        Self::with_keys(keys, Arc::new(profile.limits.clone()), gate, cache, clock)
+        Self::with_keys(Arc::new(GateKeys::new(profile, None)), gate, cache, clock)
     }
 
-    /// A context for a checker whose keys and limits were made before.
+    /// A context for a checker whose keys were made before.
     pub(crate) fn with_keys(
         keys: Arc<GateKeys>,
-        limits: Arc<Limits>,
         gate: Arc<Gate>,
         cache: Arc<dyn Cache>,
         clock: Arc<dyn Clock>,
@@ -180,7 +188,6 @@ impl CheckContext {
             session: None,
             proxy: None,
             gate,
-            limits,
             keys,
             cache,
             clock,
@@ -279,12 +286,7 @@ impl CheckContext {
         if self.cancel.is_cancelled() {
             return Err(Fault::new(Class::Cancelled, Scope::Ours, "the check was cancelled"));
         }
-        let needs = self.keys.needs(
-            Some(endpoint),
-            &self.limits,
-            self.session.as_deref(),
-            self.proxy.as_deref(),
-        );
+        let needs = self.keys.needs(Some(endpoint), self.session.as_deref(), self.proxy.as_deref());
         let patience = self.patience.min(self.remaining());
         let pass = self.gate.pass(needs, patience).await;
         pass.map_err(|refusal| Fault::not_ready(refusal.to_string(), refusal.ready_at))

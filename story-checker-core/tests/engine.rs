@@ -14,7 +14,7 @@ use story_checker_core::queue::{
 };
 use story_checker_core::session::{Cookie, SessionStore};
 use story_checker_core::{
-    Class, ErrorKind, Fault, JobId, Platform, Scope, Target, TargetKind, Verdict,
+    Class, Clock, ErrorKind, Fault, JobId, Platform, Scope, Target, TargetKind, Verdict,
 };
 
 use crate::support::{
@@ -161,11 +161,42 @@ async fn configured_limits_replace_those_of_the_checker() {
     let mut world = world.await;
     let mut limits = Limits::default();
     limits.app = Some(Quota::new(60, Duration::from_secs(60)).unwrap());
-    world.config.limits.insert(Platform::INSTAGRAM, limits);
+    world.config.limits.insert("instagram".into(), limits);
     let (engine, mut events) = world.start().await;
     engine.submit(targets(31), SubmitOptions::default()).await.unwrap();
     reports(&mut events, 31, |_| {}).await;
     assert_eq!(world.elapsed(), Duration::from_secs(30));
+    engine.shutdown(SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_app_does_not_block_another_one_of_the_platform() {
+    let blocked = START + Duration::from_secs(300);
+    let checker = |app: &'static str, kind| {
+        let mut profile = CheckerProfile::new(Platform::INSTAGRAM);
+        profile.kinds = vec![kind];
+        profile.app = app.into();
+        Scripted::with_profile(profile, move |target, cx, _| {
+            let pass = futures_util::FutureExt::now_or_never(cx.pass("story"));
+            let pass = pass.expect("nobody else asks").expect("it was ready");
+            let limited = app == "graph" && cx.now() < blocked;
+            let fault = Fault::new(Class::RateLimited, Scope::App, "code 4").with_until(blocked);
+            pass.settle(limited.then_some(&fault), SECOND);
+            if limited { Step::Now(Err(fault)) } else { active(target) }
+        })
+    };
+    let world = World::new(checker("graph", TargetKind::Account), 0).await;
+    let web = checker("web", TargetKind::Hashtag);
+    let engine = world.builder().checker(web).build().unwrap().start().await.unwrap();
+    let mut events = engine.subscribe(100, Overflow::Wait);
+    engine.submit(targets(1), SubmitOptions::default()).await.unwrap();
+    tokio::time::sleep(SECOND).await;
+    let tags = (0..20).map(|number| format!("instagram/hashtag/{number}").parse().unwrap());
+    engine.submit(tags, SubmitOptions::default()).await.unwrap();
+    reports(&mut events, 20, |_| {}).await;
+    assert!(world.elapsed() < SECOND * 5, "{:?}", world.elapsed());
+    reports(&mut events, 1, |_| {}).await;
+    assert!(world.clock.now() >= blocked);
     engine.shutdown(SECOND).await;
 }
 

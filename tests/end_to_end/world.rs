@@ -74,7 +74,7 @@ impl World {
         // Profiles are as fresh as the truth that they are compared with.
         web.profile_ttl = Duration::from_secs(600);
         let mut config = EngineConfig::default();
-        config.limits.insert(story_checker_core::Platform::INSTAGRAM, limits);
+        config.limits.insert("instagram-web".into(), limits);
         let engine = Engine::builder()
             .checker(Arc::new(WebChecker::new(transport, web).unwrap()))
             .queue(Arc::new(InMemoryJobQueue::new(Arc::clone(&clock))))

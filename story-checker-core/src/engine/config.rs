@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::gate::Limits;
 use crate::id::WorkerId;
 use crate::retry::RetryPolicy;
-use crate::target::Platform;
 
 /// The engine's settings. All have defaults that suit one process.
 #[derive(Clone, Debug)]
@@ -36,8 +35,9 @@ pub struct EngineConfig {
     pub proxy_failures: u32,
     /// Sessions unused for so long go back to the store. Default 1 min.
     pub idle_release: Duration,
-    /// Quotas by platform, in place of those that the checkers bring.
-    pub limits: BTreeMap<Platform, Limits>,
+    /// Quotas by [`app`](crate::checker::CheckerProfile::app), in place of those that the checkers
+    /// bring.
+    pub limits: BTreeMap<String, Limits>,
     /// The most jobs waiting or running in each queue; submitting waits while one is full. No
     /// limit by default.
     pub max_queued: Option<usize>,

@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use super::config::EngineConfig;
 use crate::checker::{Checker, GateKeys};
-use crate::gate::Limits;
 use crate::queue::QueueName;
 use crate::session::SessionKind;
 use crate::target::{Platform, Target, TargetKind};
@@ -15,7 +14,6 @@ pub(super) struct Lane {
     pub(super) kind: TargetKind,
     pub(super) session: Option<SessionKind>,
     pub(super) queue: QueueName,
-    pub(super) limits: Arc<Limits>,
     pub(super) keys: Arc<GateKeys>,
     pub(super) max_batch: usize,
 }
@@ -25,9 +23,7 @@ impl Lane {
     pub(super) fn of(checker: &Arc<dyn Checker>, config: &EngineConfig) -> Vec<Self> {
         let profile = checker.profile();
         let platform = &profile.platform;
-        let limits = config.limits.get(platform).unwrap_or(&profile.limits);
-        let limits = Arc::new(limits.clone());
-        let keys = Arc::new(GateKeys::new(platform, &profile.endpoints));
+        let keys = Arc::new(GateKeys::new(profile, config.limits.get(&*profile.app)));
         let max_batch = config.max_batch.unwrap_or(profile.max_batch).min(profile.max_batch);
         let lane = |&kind: &TargetKind| Self {
             checker: Arc::clone(checker),
@@ -35,7 +31,6 @@ impl Lane {
             kind,
             session: profile.session.clone(),
             queue: QueueName::new(format!("check/{platform}/{}", kind.as_str())),
-            limits: Arc::clone(&limits),
             keys: Arc::clone(&keys),
             max_batch: max_batch.get(),
         };

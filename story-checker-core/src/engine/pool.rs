@@ -16,7 +16,6 @@ use super::event::{Bus, Event};
 use super::lane::Lane;
 use super::lesson::{Lesson, ProxyLesson};
 use super::proxies::{Home, Proxies};
-use crate::checker::GateKeys;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Certainty, Result};
 use crate::fault::{Class, Scope};
@@ -629,7 +628,6 @@ impl Lane {
         session: Option<&SessionHandle>,
         proxy: Option<&Proxy>,
     ) -> Availability {
-        let keys: &GateKeys = &self.keys;
-        gate.availability(&keys.needs(None, &self.limits, session, proxy))
+        gate.availability(&self.keys.needs(None, session, proxy))
     }
 }

@@ -109,9 +109,9 @@ async fn ask(
     group: &Group,
     (deadline, time): (Instant, Duration),
 ) -> Vec<Result<Report, Fault>> {
-    let (keys, limits) = (Arc::clone(&lane.keys), Arc::clone(&lane.limits));
-    let (gate, cache) = (Arc::clone(&shared.gate), Arc::clone(&shared.cache));
-    let cx = CheckContext::with_keys(keys, limits, gate, cache, Arc::clone(&shared.clock))
+    let (keys, gate) = (Arc::clone(&lane.keys), Arc::clone(&shared.gate));
+    let (cache, clock) = (Arc::clone(&shared.cache), Arc::clone(&shared.clock));
+    let cx = CheckContext::with_keys(keys, gate, cache, clock)
         .with_session(pair.session().cloned())
         .with_proxy(pair.proxy().cloned())
         .with_deadline(deadline)

@@ -40,6 +40,7 @@ impl WebChecker {
     pub fn new(transport: Arc<dyn Transport>, config: WebConfig) -> Result<Self, InvalidConfig> {
         let web = Web::new(transport, config)?;
         let mut profile = CheckerProfile::new(Platform::INSTAGRAM);
+        profile.app = "instagram-web".into();
         profile.kinds = vec![TargetKind::Account];
         profile.max_batch = web.config.max_batch;
         profile.session = Some(Self::SESSION_KIND);
