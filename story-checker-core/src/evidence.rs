@@ -18,6 +18,9 @@ pub struct RequestRecord {
     pub status: u16,
     /// When the request was sent.
     pub at: Timestamp,
+    /// From sending to the end of the answer's head; 0 if it was not measured.
+    #[serde(rename = "first_byte_ms", default, with = "as_millis")]
+    pub first_byte: Duration,
     /// From sending to the last byte of the answer.
     #[serde(rename = "took_ms", with = "as_millis")]
     pub took: Duration,
@@ -35,7 +38,14 @@ impl RequestRecord {
         took: Duration,
         bytes: u64,
     ) -> Self {
-        Self { route: route.into(), status, at, took, bytes }
+        Self { route: route.into(), status, at, first_byte: Duration::ZERO, took, bytes }
+    }
+
+    /// Adds the time to the end of the answer's head.
+    #[must_use]
+    pub fn with_first_byte(mut self, first_byte: Duration) -> Self {
+        self.first_byte = first_byte;
+        self
     }
 }
 
@@ -61,6 +71,14 @@ pub struct Evidence {
     pub requests: Vec<RequestRecord>,
     /// What was seen, one plain sentence each.
     pub facts: Vec<Cow<'static, str>>,
+    /// The answer holds as far as its source shows, and the source does not show everything: the
+    /// Graph API never returns live and re-shared stories, so its empty list is a weak "no story".
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub weak: bool,
+    /// A summary of the first answer of a new kind that could not be understood: bounded, and
+    /// without anything secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specimen: Option<String>,
 }
 
 impl Evidence {
@@ -76,6 +94,11 @@ impl Evidence {
         self.facts.push(fact.into());
         self
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Durations as milliseconds, with microseconds behind the point.

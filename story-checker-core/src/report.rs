@@ -250,13 +250,10 @@ mod tests {
             1280,
         ));
         let mut evidence = Evidence::new("instagram-web/1").with_fact("the reel holds 1 item");
-        evidence.requests.push(RequestRecord::new(
-            "reels_media",
-            200,
-            Timestamp::from_secs(1_795_251_700),
-            Duration::from_micros(1_234),
-            3_000,
-        ));
+        let at = Timestamp::from_secs(1_795_251_700);
+        let record =
+            RequestRecord::new("reels_media", 200, at, Duration::from_micros(1_234), 3_000);
+        evidence.requests.push(record.with_first_byte(Duration::from_micros(800)));
         Report::new(
             "instagram/account/tea_house".parse().unwrap(),
             Verdict::Active,
@@ -273,7 +270,23 @@ mod tests {
         assert_eq!(json["verdict"], "active");
         assert_eq!(json["target"], "instagram/account/tea_house");
         assert_eq!(json["evidence"]["requests"][0]["took_ms"], 1.234);
+        assert_eq!(json["evidence"]["requests"][0]["first_byte_ms"], 0.8);
         assert_eq!(json["items"][0]["duration_ms"], 9_500.25);
+        assert_eq!(serde_json::from_value::<Report>(json).unwrap(), report);
+    }
+
+    #[test]
+    fn a_weak_answer_says_so_and_reports_of_older_versions_are_read() {
+        let mut report = report();
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["evidence"].get("weak"), None);
+        let mut old = json;
+        old["evidence"]["requests"][0].as_object_mut().unwrap().remove("first_byte_ms");
+        let read: Report = serde_json::from_value(old).unwrap();
+        assert_eq!(read.evidence.requests[0].first_byte, Duration::ZERO);
+        report.evidence.weak = true;
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["evidence"]["weak"], true);
         assert_eq!(serde_json::from_value::<Report>(json).unwrap(), report);
     }
 
