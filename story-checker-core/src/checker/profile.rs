@@ -1,0 +1,45 @@
+use std::borrow::Cow;
+use std::num::NonZeroUsize;
+
+use crate::gate::Limits;
+use crate::session::SessionKind;
+use crate::target::{Platform, TargetKind};
+
+/// What a checker answers for, and what it needs to do so.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CheckerProfile {
+    /// The platform of all its targets.
+    pub platform: Platform,
+    /// The name under which all its requests are counted together. The platform's own name by
+    /// default; a platform that counts by application or API gives each of them a name, so that one
+    /// that is blocked does not block the others.
+    pub app: Cow<'static, str>,
+    /// The kinds of targets it can answer for.
+    pub kinds: Vec<TargetKind>,
+    /// The most targets in one call. 1 is fine; a platform that answers for many in one request
+    /// saves requests with more.
+    pub max_batch: NonZeroUsize,
+    /// The kind of session it needs; none if it asks without an identity.
+    pub session: Option<SessionKind>,
+    /// The endpoints its requests go to, by the names given to [`CheckContext::pass`](super::CheckContext::pass).
+    pub endpoints: Vec<&'static str>,
+    /// The quotas it keeps unless the engine is given others.
+    pub limits: Limits,
+}
+
+impl CheckerProfile {
+    /// A checker for accounts of one platform, one at a time, without sessions, endpoints or limits.
+    #[must_use]
+    pub fn new(platform: Platform) -> Self {
+        Self {
+            app: platform.as_str().to_owned().into(),
+            platform,
+            kinds: vec![TargetKind::Account],
+            max_batch: NonZeroUsize::MIN,
+            session: None,
+            endpoints: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}
