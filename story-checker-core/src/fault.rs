@@ -100,13 +100,22 @@ pub struct Fault {
     pub until: Option<Timestamp>,
     /// What was seen on the way, if anything was.
     pub evidence: Option<Box<Evidence>>,
+    /// It has been charged already, to the pair that it happened on.
+    pub(crate) charged: bool,
 }
 
 impl Fault {
     /// A fault without a hint.
     #[must_use]
     pub fn new(class: Class, scope: Scope, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { class, scope, message: message.into(), until: None, evidence: None }
+        let message = message.into();
+        Self { class, scope, message, until: None, evidence: None, charged: false }
+    }
+
+    /// The check was stopped from our side. Costs nobody anything.
+    #[must_use]
+    pub fn cancelled(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Class::Cancelled, Scope::Ours, message)
     }
 
     /// Our own limiter or pool has nothing to give before `until`. Costs nobody anything.

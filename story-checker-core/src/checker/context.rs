@@ -1,17 +1,18 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::keys::GateKeys;
+use super::lender::Lender;
 use super::profile::CheckerProfile;
 use crate::cache::Cache;
 use crate::clock::{Clock, Timestamp};
-use crate::fault::{Class, Fault, Scope};
+use crate::fault::Fault;
 use crate::gate::{Gate, Pass};
 use crate::proxy::Proxy;
-use crate::session::SessionHandle;
+use crate::session::{SessionHandle, SessionKind};
 
 /// What one check runs on: its pair, the gate, the caches, the clock, and how long it may take.
 #[derive(Clone, Debug)]
@@ -25,6 +26,24 @@ pub struct CheckContext {
     deadline: Instant,
     patience: Duration,
     cancel: CancellationToken,
+    lending: Lending,
+    /// Faults of this pair that are not in the answer.
+    noted: Arc<Mutex<Vec<Fault>>>,
+}
+
+/// Where loans come from.
+#[derive(Clone, Debug)]
+pub(super) enum Lending {
+    Engine(Arc<dyn Lender>),
+    Supplied(Vec<Supplied>),
+}
+
+/// A session that a check without an engine may borrow.
+#[derive(Clone, Debug)]
+pub(super) struct Supplied {
+    pub(super) kind: SessionKind,
+    pub(super) account: Option<String>,
+    pub(super) session: Arc<SessionHandle>,
 }
 
 impl CheckContext {
@@ -57,6 +76,8 @@ impl CheckContext {
             deadline: Instant::now() + Duration::from_secs(60),
             patience: Duration::from_secs(2),
             cancel: CancellationToken::new(),
+            lending: Lending::Supplied(Vec::new()),
+            noted: Arc::default(),
         }
     }
 
@@ -93,6 +114,71 @@ impl CheckContext {
     pub fn with_cancellation(mut self, cancel: CancellationToken) -> Self {
         self.cancel = cancel;
         self
+    }
+
+    /// Has this session to [lend](CheckContext::lend), where there is no engine that has a pool: it
+    /// is lent as often as it is asked for, through the proxy of this check.
+    #[must_use]
+    pub fn with_loan(
+        mut self,
+        kind: SessionKind,
+        account: Option<&str>,
+        session: Arc<SessionHandle>,
+    ) -> Self {
+        let new = Supplied { kind, account: account.map(str::to_owned), session };
+        match &mut self.lending {
+            Lending::Supplied(supplied) => supplied.push(new),
+            Lending::Engine(_) => self.lending = Lending::Supplied(vec![new]),
+        }
+        self
+    }
+
+    /// Lends from the pool of an engine.
+    pub(crate) fn with_lender(mut self, lender: Arc<dyn Lender>) -> Self {
+        self.lending = Lending::Engine(lender);
+        self
+    }
+
+    pub(super) fn lending(&self) -> &Lending {
+        &self.lending
+    }
+
+    /// The same check on another pair.
+    pub(super) fn on_pair(
+        &self,
+        keys: Arc<GateKeys>,
+        session: Option<Arc<SessionHandle>>,
+        proxy: Option<Arc<Proxy>>,
+    ) -> Self {
+        Self { keys, session, proxy, noted: Arc::default(), ..self.clone() }
+    }
+
+    /// The names and limits of a checker.
+    pub(super) fn keys_of(&self, profile: &CheckerProfile) -> Arc<GateKeys> {
+        match &self.lending {
+            Lending::Engine(lender) => lender.keys(profile),
+            Lending::Supplied(_) => Arc::new(GateKeys::new(profile, None)),
+        }
+    }
+
+    /// How long to wait for something at most.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience.min(self.remaining())
+    }
+
+    /// Charges a fault to the pair of this context, for a checker that will not answer with it
+    /// because it has found another answer. What follows for session and proxy follows when the
+    /// pair is given back. The fault is marked, and not charged again if it is answered with after
+    /// all.
+    pub fn charge(&self, fault: &mut Fault) {
+        if !std::mem::replace(&mut fault.charged, true) {
+            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            noted.push(Fault { charged: false, ..fault.clone() });
+        }
+    }
+
+    pub(crate) fn take_noted(&self) -> Vec<Fault> {
+        std::mem::take(&mut self.noted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The session of the leased pair, if the checker asked for one.
@@ -141,17 +227,16 @@ impl CheckContext {
     ///
     /// # Errors
     /// A [`Fault`] of our own limits with the time at which it could go, which costs the job
-    /// nothing; or [`Class::Cancelled`] once the check is cancelled.
+    /// nothing; or [`Class::Cancelled`](crate::Class::Cancelled) once the check is cancelled.
     ///
     /// # Cancel safety
     /// Safe: nothing is held while waiting.
     pub async fn pass(&self, endpoint: &str) -> Result<Pass, Fault> {
         if self.cancel.is_cancelled() {
-            return Err(Fault::new(Class::Cancelled, Scope::Ours, "the check was cancelled"));
+            return Err(Fault::cancelled("the check was cancelled"));
         }
         let needs = self.keys.needs(Some(endpoint), self.session.as_deref(), self.proxy.as_deref());
-        let patience = self.patience.min(self.remaining());
-        let pass = self.gate.pass(needs, patience).await;
+        let pass = self.gate.pass(needs, self.patience()).await;
         pass.map_err(|refusal| Fault::not_ready(refusal.to_string(), refusal.ready_at))
     }
 }

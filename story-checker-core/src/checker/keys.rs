@@ -1,5 +1,5 @@
 use super::profile::CheckerProfile;
-use crate::gate::{Key, KeyClass, Limits, Need};
+use crate::gate::{Availability, Gate, Key, KeyClass, Limits, Need};
 use crate::proxy::Proxy;
 use crate::session::SessionHandle;
 
@@ -46,5 +46,15 @@ impl GateKeys {
         let session = session.map(|session| Need::new(session.gate_key().clone(), limits.session));
         let proxy = proxy.map(|proxy| Need::new(proxy.gate_key().clone(), limits.proxy));
         [app, endpoint, session, proxy].into_iter().flatten().collect()
+    }
+
+    /// What the gate says of one request, whatever its endpoint.
+    pub(crate) fn availability(
+        &self,
+        gate: &Gate,
+        session: Option<&SessionHandle>,
+        proxy: Option<&Proxy>,
+    ) -> Availability {
+        gate.availability(&self.needs(None, session, proxy))
     }
 }

@@ -2,6 +2,8 @@
 
 mod context;
 mod keys;
+mod lender;
+mod loan;
 mod profile;
 
 use std::fmt::{Debug, Display};
@@ -11,6 +13,9 @@ use async_trait::async_trait;
 
 pub use self::context::CheckContext;
 pub(crate) use self::keys::GateKeys;
+pub(crate) use self::lender::{Lender, Lent};
+pub use self::loan::Loan;
+pub(crate) use self::loan::nothing_to_lend;
 pub use self::profile::CheckerProfile;
 use crate::fault::Fault;
 use crate::report::Report;
@@ -29,7 +34,8 @@ pub trait Checker: Debug + Display + Send + Sync + 'static {
     ///   [`max_batch`](CheckerProfile::max_batch) targets, all of the profile's platform and kinds.
     /// * Every request takes a pass of [`CheckContext::pass`] before it is sent, goes through
     ///   [`CheckContext::proxy`], and uses only [`CheckContext::session`]. No two requests of one
-    ///   check are in flight at once: they share a session.
+    ///   check are in flight at once: they share a session. What needs another identity runs on a
+    ///   [loan](CheckContext::lend).
     /// * Near [`CheckContext::deadline`] it stops and returns what it has; the rest are faults.
     /// * A report is never [`Verdict::Unknown`](crate::Verdict::Unknown): that is a fault.
     ///

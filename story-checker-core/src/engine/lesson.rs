@@ -1,4 +1,12 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::config::EngineConfig;
+use crate::charge::{ProxyCharge, SessionCharge, charge};
 use crate::clock::Timestamp;
+use crate::fault::Fault;
+use crate::proxy::Proxy;
+use crate::report::Report;
 use crate::session::SessionState;
 
 /// What a check has taught about its pair.
@@ -21,4 +29,69 @@ pub(super) enum ProxyLesson {
     Rest { until: Timestamp, reason: String },
     /// It failed once more; after several in a row it rests until then.
     Failed { until: Timestamp, reason: String },
+}
+
+impl Lesson {
+    /// What the answers, and the faults noted besides, say about the pair: the worst for the
+    /// session, and one word on the proxy.
+    pub(super) fn of(
+        proxy: Option<&Arc<Proxy>>,
+        answers: &[Result<Report, Fault>],
+        noted: &[Fault],
+        config: &EngineConfig,
+        now: Timestamp,
+    ) -> Self {
+        let mut lesson = Self::default();
+        // An answer that came through another proxy says nothing of this one.
+        let through = |report: &Report| {
+            let used = report.evidence.proxy.as_ref();
+            used.is_none_or(|used| proxy.is_some_and(|proxy| proxy.id() == used))
+        };
+        if answers.iter().flatten().any(through) {
+            lesson.proxy = ProxyLesson::Good;
+        }
+        let answered = answers.iter().filter_map(|answer| answer.as_ref().err());
+        for fault in answered.chain(noted).filter(|fault| !fault.charged) {
+            lesson.add(fault, config, now);
+        }
+        lesson
+    }
+
+    fn add(&mut self, fault: &Fault, config: &EngineConfig, now: Timestamp) {
+        let charge = charge(fault.class, fault.scope);
+        let reason = || fault.message.clone().into_owned();
+        let until = |rest: Duration| fault.until.unwrap_or(now + rest);
+        let state = match charge.session {
+            SessionCharge::Challenge => Some(SessionState::Challenged { reason: reason() }),
+            SessionCharge::NeedLogin => Some(SessionState::NeedsLogin { reason: reason() }),
+            SessionCharge::Suspend => Some(SessionState::Suspended { reason: reason() }),
+            SessionCharge::Cool => {
+                let until = until(config.session_rest);
+                Some(SessionState::CoolingDown { until, reason: reason() })
+            }
+            SessionCharge::Nothing => None,
+        };
+        if severity(state.as_ref()) > severity(self.session.as_ref()) {
+            self.session = state;
+        }
+        match (charge.proxy, &self.proxy) {
+            (ProxyCharge::Cool, _) => {
+                self.proxy = ProxyLesson::Rest { until: until(config.rest), reason: reason() };
+            }
+            (ProxyCharge::Count, ProxyLesson::Nothing | ProxyLesson::Good) => {
+                self.proxy = ProxyLesson::Failed { until: until(config.rest), reason: reason() };
+            }
+            (ProxyCharge::Count | ProxyCharge::Nothing, _) => {}
+        }
+    }
+}
+
+fn severity(state: Option<&SessionState>) -> u8 {
+    match state {
+        Some(SessionState::Challenged { .. }) => 4,
+        Some(SessionState::Suspended { .. }) => 3,
+        Some(SessionState::CoolingDown { .. }) => 1,
+        Some(SessionState::Valid) | None => 0,
+        Some(_) => 2,
+    }
 }

@@ -63,6 +63,7 @@ mod event;
 mod handle;
 mod lane;
 mod lesson;
+mod loans;
 mod pool;
 mod proxies;
 mod run;
@@ -75,6 +76,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use self::config::EngineConfig;
 use self::event::Bus;
@@ -269,6 +271,7 @@ impl EngineBuilder {
             ids,
             running: Running::default(),
             groups: AtomicUsize::new(0),
+            checks: TaskTracker::new(),
             counters: Counters::default(),
             paused: AtomicBool::new(false),
             wake: Notify::new(),

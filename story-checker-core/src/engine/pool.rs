@@ -4,22 +4,27 @@
 //! through one proxy, its home. What was learnt in a check is stored before the session is used
 //! again.
 
+mod lend;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::lend::{NoPair, Wish};
 use super::census::Census;
 use super::event::{Bus, Event};
 use super::lane::Lane;
 use super::lesson::{Lesson, ProxyLesson};
 use super::proxies::{Home, Proxies};
+use crate::checker::GateKeys;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Certainty, Result};
 use crate::fault::{Class, Scope};
-use crate::gate::{Availability, Gate};
+use crate::gate::Gate;
 use crate::id::{Fence, ProxyId, SessionId, WorkerId};
 use crate::proxy::{Proxy, ProxySource};
 use crate::report::Cause;
@@ -43,6 +48,8 @@ pub(super) struct Pool {
     pub(super) worker: WorkerId,
     pub(super) lease: Duration,
     pub(super) proxy_failures: u32,
+    /// A pair has come back.
+    pub(super) returned: Notify,
     state: Mutex<State>,
 }
 
@@ -95,6 +102,8 @@ impl Ord for Waiting {
 #[derive(Debug)]
 struct Held {
     fence: Fence,
+    kind: SessionKind,
+    account: Option<String>,
     /// Cancelled when the lease is lost.
     lost: CancellationToken,
 }
@@ -104,6 +113,7 @@ struct Held {
 pub(super) struct Leased {
     pub(super) handle: Arc<SessionHandle>,
     kind: SessionKind,
+    account: Option<String>,
     lease: SessionLease,
     home: Option<ProxyId>,
     used_at: Timestamp,
@@ -128,6 +138,11 @@ impl Pair {
     pub(super) fn proxy(&self) -> Option<&Arc<Proxy>> {
         self.proxy.as_ref()
     }
+
+    /// Whether the lease of its session is over.
+    pub(super) fn is_lost(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.lost.is_cancelled())
+    }
 }
 
 impl Drop for Pair {
@@ -139,6 +154,8 @@ impl Drop for Pair {
         if let Some(session) = self.session.take() {
             state.idle(session);
         }
+        drop(state);
+        self.pool.returned.notify_waiters();
     }
 }
 
@@ -178,7 +195,8 @@ impl Pool {
     ) -> Self {
         let proxies = source.is_some().then(Proxies::default);
         let state = Mutex::new(State { proxies, ..State::default() });
-        Self { sessions, source, clock, gate, bus, worker, lease, proxy_failures, state }
+        let returned = Notify::new();
+        Self { sessions, source, clock, gate, bus, worker, lease, proxy_failures, returned, state }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -200,95 +218,137 @@ impl Pool {
     pub(super) async fn take(self: &Arc<Self>, lane: &Lane, max: usize) -> Result<Vec<Pair>> {
         let now = self.clock.now();
         let Some(kind) = &lane.session else {
-            return Ok(self.take_without_session(lane, max, now));
+            return Ok(self.take_without_session(&lane.keys, max, now));
         };
-        let mut homeless = Vec::new();
-        let mut pairs = self.take_ready(lane, kind, max, now, &mut homeless);
+        let (mut pairs, mut homeless) = self.take_ready(&lane.keys, kind, max, now);
         let want = max - pairs.len();
-        let ask = want > 0 && self.lock().kind(kind).ask_at <= now;
-        if ask {
+        if want > 0 {
             let owner = self.worker.clone();
             let request = SessionLeaseRequest::new(kind.clone(), owner, self.lease, want);
-            let leased = self.sessions.lease(&request).await?;
-            let mut state = self.lock();
-            let line = state.kind(kind);
-            line.next_at = leased.next_at;
-            if leased.sessions.len() < want {
-                let again = now + ASK_AGAIN;
-                line.ask_at = leased.next_at.map_or(again, |next| next.clamp(now, again));
-            }
-            for (record, fence) in leased.sessions {
-                let lost = CancellationToken::new();
-                state.held.insert(record.id.clone(), Held { fence, lost: lost.clone() });
-                homeless.push(Leased::new(record, fence, lost, now));
-            }
+            homeless.extend(self.ask_store(&request).await?.0);
         }
         if !homeless.is_empty() {
             self.settle_in(homeless).await?;
-            pairs.extend(self.take_ready(lane, kind, max - pairs.len(), now, &mut Vec::new()));
+            let more = self.take_ready(&lane.keys, kind, max - pairs.len(), now);
+            pairs.extend(more.0);
+            self.wait_for_homes(more.1);
         }
         Ok(pairs)
     }
 
+    /// Leases sessions that are new to this pool, and says when the store may have more. A store
+    /// that has said when it has more is not asked before, except for the session of one account.
+    async fn ask_store(
+        &self,
+        request: &SessionLeaseRequest,
+    ) -> Result<(Vec<Leased>, Option<Timestamp>)> {
+        let now = self.clock.now();
+        if request.account.is_none() {
+            let mut state = self.lock();
+            let line = state.kind(&request.kind);
+            if line.ask_at > now {
+                return Ok((Vec::new(), line.next_at));
+            }
+        }
+        let leased = self.sessions.lease(request).await?;
+        let mut state = self.lock();
+        if request.account.is_none() {
+            let line = state.kind(&request.kind);
+            line.next_at = leased.next_at;
+            if leased.sessions.len() < request.max {
+                let again = now + ASK_AGAIN;
+                line.ask_at = leased.next_at.map_or(again, |next| next.clamp(now, again));
+            }
+        }
+        let mut sessions = Vec::with_capacity(leased.sessions.len());
+        for (record, fence) in leased.sessions {
+            let lost = CancellationToken::new();
+            let (kind, account) = (record.kind.clone(), record.account.clone());
+            let held = Held { fence, kind, account, lost: lost.clone() };
+            state.held.insert(record.id.clone(), held);
+            sessions.push(Leased::new(record, fence, lost, now));
+        }
+        drop(state);
+        Ok((sessions, leased.next_at))
+    }
+
     /// Takes ready sessions out of the line. Those that must wait go to the heap; those without a
-    /// home that still exists to `homeless`.
+    /// home that still exists come second.
     fn take_ready(
         self: &Arc<Self>,
-        lane: &Lane,
+        keys: &GateKeys,
         kind: &SessionKind,
         max: usize,
         now: Timestamp,
-        homeless: &mut Vec<Leased>,
-    ) -> Vec<Pair> {
-        let mut pairs = Vec::new();
+    ) -> (Vec<Pair>, Vec<Leased>) {
+        let (mut pairs, mut homeless) = (Vec::new(), Vec::new());
         let mut state = self.lock();
         let State { kinds, proxies, .. } = &mut *state;
-        let Some(line) = kinds.get_mut(kind) else { return pairs };
-        while let Some(Reverse(first)) = line.waiting.peek() {
-            if first.at > now {
-                break;
-            }
-            line.ready.extend(line.waiting.pop().map(|Reverse(waiting)| waiting.session));
-        }
+        let Some(line) = kinds.get_mut(kind) else { return (pairs, homeless) };
+        line.wake(now);
         while pairs.len() < max
             && let Some(session) = line.ready.pop_front()
         {
-            if session.lost.is_cancelled() {
-                continue;
-            }
-            let home = match proxies.as_mut() {
-                None => Home::Direct,
-                Some(proxies) => proxies.home(session.home.as_ref(), now),
-            };
-            let proxy = match home {
-                Home::Direct => None,
-                Home::Open(proxy) => Some(proxy),
-                Home::Closed(until) => {
-                    line.wait(session, until, now);
-                    continue;
-                }
-                Home::Missing => {
-                    homeless.push(session);
-                    continue;
-                }
-            };
-            let ready = lane.availability(&self.gate, Some(&session.handle), proxy.as_deref());
-            if ready.now == 0 {
-                line.wait(session, Some(ready.ready_at), now);
-                continue;
-            }
-            if let (Some(proxies), Some(proxy)) = (proxies.as_mut(), &proxy) {
-                proxies.take(proxy.id());
-            }
-            pairs.push(Pair { pool: Arc::clone(self), session: Some(session), proxy });
+            pairs.extend(self.pair_up(keys, line, proxies, session, now, &mut homeless));
         }
         drop(state);
-        pairs
+        (pairs, homeless)
+    }
+
+    /// Makes a pair of a session and its home, if both and the gate are ready. Else the session
+    /// waits in line, or has lost its home, or its lease and is forgotten.
+    fn pair_up(
+        self: &Arc<Self>,
+        keys: &GateKeys,
+        line: &mut Kind,
+        proxies: &mut Option<Proxies>,
+        session: Leased,
+        now: Timestamp,
+        homeless: &mut Vec<Leased>,
+    ) -> Option<Pair> {
+        if session.lost.is_cancelled() {
+            return None;
+        }
+        let home = match proxies.as_mut() {
+            None => Home::Direct,
+            Some(proxies) => proxies.home(session.home.as_ref(), now),
+        };
+        let proxy = match home {
+            Home::Direct => None,
+            Home::Open(proxy) => Some(proxy),
+            Home::Closed(until) => {
+                line.wait(session, until, now);
+                return None;
+            }
+            Home::Missing => {
+                homeless.push(session);
+                return None;
+            }
+        };
+        let ready = keys.availability(&self.gate, Some(&session.handle), proxy.as_deref());
+        if ready.now == 0 {
+            line.wait(session, Some(ready.ready_at), now);
+            return None;
+        }
+        if let (Some(proxies), Some(proxy)) = (proxies.as_mut(), &proxy) {
+            proxies.take(proxy.id());
+        }
+        Some(Pair { pool: Arc::clone(self), session: Some(session), proxy })
+    }
+
+    /// Sessions for which there is no proxy now wait until there may be one.
+    pub(super) fn wait_for_homes(&self, sessions: Vec<Leased>) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        for session in sessions {
+            let open_at = state.proxies.as_mut().and_then(|proxies| proxies.open_at(now));
+            state.kind(&session.kind.clone()).wait(session, open_at, now);
+        }
     }
 
     fn take_without_session(
         self: &Arc<Self>,
-        lane: &Lane,
+        keys: &GateKeys,
         max: usize,
         now: Timestamp,
     ) -> Vec<Pair> {
@@ -299,14 +359,14 @@ impl Pool {
                 None => None,
                 Some(proxies) => {
                     let open =
-                        |proxy: &Proxy| lane.availability(&self.gate, None, Some(proxy)).now > 0;
+                        |proxy: &Proxy| keys.availability(&self.gate, None, Some(proxy)).now > 0;
                     match proxies.take_least_used(now, open) {
                         Some(proxy) => Some(proxy),
                         None => break,
                     }
                 }
             };
-            if proxy.is_none() && lane.availability(&self.gate, None, None).now == 0 {
+            if proxy.is_none() && keys.availability(&self.gate, None, None).now == 0 {
                 break;
             }
             pairs.push(Pair { pool: Arc::clone(self), session: None, proxy });
@@ -367,7 +427,12 @@ impl Pool {
 
     /// Gives a pair back with what its check has taught: stores what must be stored, and only then
     /// lets the session be used again.
-    pub(super) async fn give_back(&self, mut pair: Pair, lesson: Lesson) {
+    pub(super) async fn give_back(&self, pair: Pair, lesson: Lesson) {
+        self.learn(pair, lesson).await;
+        self.returned.notify_waiters();
+    }
+
+    async fn learn(&self, mut pair: Pair, lesson: Lesson) {
         self.teach_proxy(pair.proxy.as_deref(), lesson.proxy).await;
         let Some(mut session) = pair.session.take() else { return };
         drop(pair);
@@ -459,7 +524,7 @@ impl Pool {
     pub(super) fn ready_at(&self, lane: &Lane) -> Option<Timestamp> {
         let now = self.clock.now();
         let mut state = self.lock();
-        let shared = lane.availability(&self.gate, None, None);
+        let shared = lane.keys.availability(&self.gate, None, None);
         let at = match &lane.session {
             None => match &mut state.proxies {
                 None => Some(now),
@@ -594,6 +659,16 @@ impl Pool {
 }
 
 impl Kind {
+    /// Puts those in line again that have waited long enough.
+    fn wake(&mut self, now: Timestamp) {
+        while let Some(Reverse(first)) = self.waiting.peek() {
+            if first.at > now {
+                break;
+            }
+            self.ready.extend(self.waiting.pop().map(|Reverse(waiting)| waiting.session));
+        }
+    }
+
     fn wait(&mut self, session: Leased, at: Option<Timestamp>, now: Timestamp) {
         let order = self.waiting.len() as u64;
         // Without a time only the operator helps: look again once in a while.
@@ -607,6 +682,7 @@ impl Leased {
         Self {
             handle: Arc::new(SessionHandle::new(record.id.clone(), record.credentials)),
             kind: record.kind,
+            account: record.account,
             lease: SessionLease::new(record.id, fence),
             home: record.home_proxy,
             used_at: now,
@@ -614,20 +690,12 @@ impl Leased {
         }
     }
 
+    fn account(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
+
     fn change(&self, state: SessionState) -> SessionChange {
         let credentials: Arc<Credentials> = self.handle.credentials();
         SessionChange::new(self.lease.clone(), state, credentials, self.home.clone())
-    }
-}
-
-impl Lane {
-    /// What the gate says of one request of this lane, whatever its endpoint.
-    fn availability(
-        &self,
-        gate: &Gate,
-        session: Option<&SessionHandle>,
-        proxy: Option<&Proxy>,
-    ) -> Availability {
-        gate.availability(&self.keys.needs(None, session, proxy))
     }
 }

@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use super::event::Event;
 use super::lane::Lane;
-use super::lesson::{Lesson, ProxyLesson};
+use super::lesson::Lesson;
+use super::loans::Desk;
 use super::pool::Pair;
 use super::running::{Group, Stop, Wanted};
 use super::shared::{Settlements, Settling, Shared, count};
-use crate::charge::{ProxyCharge, SessionCharge, charge};
 use crate::checker::CheckContext;
 use crate::clock::Timestamp;
 use crate::evidence::Evidence;
@@ -22,7 +22,6 @@ use crate::fault::{Class, Fault, Scope};
 use crate::queue::{ClaimedJob, Outcome, Settlement};
 use crate::report::{Cause, Report, Timings, Verdict};
 use crate::retry::{DeadReason, Decision, JobHistory, decide};
-use crate::session::SessionState;
 use crate::target::Target;
 
 /// How long a checker that does not heed its deadline goes on.
@@ -67,8 +66,19 @@ pub(super) async fn run(
         Vec::new()
     } else {
         count(&shared.counters.checks);
-        let answers = ask(&shared, &lane, &pair, &targets, &group, (deadline, time)).await;
-        let lesson = learn(&shared, &answers);
+        let (keys, gate) = (Arc::clone(&lane.keys), Arc::clone(&shared.gate));
+        let (cache, clock) = (Arc::clone(&shared.cache), Arc::clone(&shared.clock));
+        let desk = Desk { shared: Arc::clone(&shared), group: Arc::clone(&group) };
+        let cx = CheckContext::with_keys(keys, gate, cache, clock)
+            .with_session(pair.session().cloned())
+            .with_proxy(pair.proxy().cloned())
+            .with_deadline(deadline)
+            .with_patience(shared.config.patience)
+            .with_cancellation(group.cancel.clone())
+            .with_lender(Arc::new(desk));
+        let answers = ask(&shared, &lane, &cx, &targets, &group, time).await;
+        let (noted, now) = (cx.take_noted(), shared.clock.now());
+        let lesson = Lesson::of(pair.proxy(), &answers, &noted, &shared.config, now);
         shared.pool.give_back(pair, lesson).await;
         answers
     };
@@ -104,24 +114,16 @@ fn read_payload(payload: &[u8]) -> Result<Target, String> {
 async fn ask(
     shared: &Shared,
     lane: &Lane,
-    pair: &Pair,
+    cx: &CheckContext,
     targets: &[Target],
     group: &Group,
-    (deadline, time): (Instant, Duration),
+    time: Duration,
 ) -> Vec<Result<Report, Fault>> {
-    let (keys, gate) = (Arc::clone(&lane.keys), Arc::clone(&shared.gate));
-    let (cache, clock) = (Arc::clone(&shared.cache), Arc::clone(&shared.clock));
-    let cx = CheckContext::with_keys(keys, gate, cache, clock)
-        .with_session(pair.session().cloned())
-        .with_proxy(pair.proxy().cloned())
-        .with_deadline(deadline)
-        .with_patience(shared.config.patience)
-        .with_cancellation(group.cancel.clone());
     let all = |fault: Fault| targets.iter().map(|_| Err(fault.clone())).collect();
-    let cancelled = |why| all(Fault::new(Class::Cancelled, Scope::Ours, why));
+    let cancelled = |why| all(Fault::cancelled(why));
     let answers = tokio::select! {
         biased;
-        answers = AssertUnwindSafe(lane.checker.check(targets, &cx)).catch_unwind() => answers,
+        answers = AssertUnwindSafe(lane.checker.check(targets, cx)).catch_unwind() => answers,
         () = group.cancel.cancelled() => return match group.stopped() {
             Stop::Engine => cancelled("the engine was stopped"),
             Stop::Session => cancelled("the session's lease was lost"),
@@ -157,61 +159,6 @@ async fn ask(
             tracing::error!("{message}");
             all(Fault::new(Class::Transient, Scope::Ours, message))
         }
-    }
-}
-
-/// What the answers say about the pair: the worst for the session, and one word on the proxy.
-fn learn(shared: &Shared, answers: &[Result<Report, Fault>]) -> Lesson {
-    let now = shared.clock.now();
-    let mut lesson = Lesson::default();
-    for answer in answers {
-        let fault = match answer {
-            Ok(_) => {
-                if matches!(lesson.proxy, ProxyLesson::Nothing) {
-                    lesson.proxy = ProxyLesson::Good;
-                }
-                continue;
-            }
-            Err(fault) => fault,
-        };
-        let charge = charge(fault.class, fault.scope);
-        let reason = || fault.message.clone().into_owned();
-        let until = |rest: Duration| fault.until.unwrap_or(now + rest);
-        let state = match charge.session {
-            SessionCharge::Challenge => Some(SessionState::Challenged { reason: reason() }),
-            SessionCharge::NeedLogin => Some(SessionState::NeedsLogin { reason: reason() }),
-            SessionCharge::Suspend => Some(SessionState::Suspended { reason: reason() }),
-            SessionCharge::Cool => {
-                let until = until(shared.config.session_rest);
-                Some(SessionState::CoolingDown { until, reason: reason() })
-            }
-            SessionCharge::Nothing => None,
-        };
-        if severity(state.as_ref()) > severity(lesson.session.as_ref()) {
-            lesson.session = state;
-        }
-        match (charge.proxy, &lesson.proxy) {
-            (ProxyCharge::Cool, _) => {
-                lesson.proxy =
-                    ProxyLesson::Rest { until: until(shared.config.rest), reason: reason() };
-            }
-            (ProxyCharge::Count, ProxyLesson::Nothing | ProxyLesson::Good) => {
-                lesson.proxy =
-                    ProxyLesson::Failed { until: until(shared.config.rest), reason: reason() };
-            }
-            (ProxyCharge::Count | ProxyCharge::Nothing, _) => {}
-        }
-    }
-    lesson
-}
-
-fn severity(state: Option<&SessionState>) -> u8 {
-    match state {
-        Some(SessionState::Challenged { .. }) => 4,
-        Some(SessionState::Suspended { .. }) => 3,
-        Some(SessionState::CoolingDown { .. }) => 1,
-        Some(SessionState::Valid) | None => 0,
-        Some(_) => 2,
     }
 }
 

@@ -17,7 +17,8 @@ pub(super) struct Group {
     pub(super) cancel: CancellationToken,
     stopped: OnceLock<Stop>,
     wanted: AtomicUsize,
-    session: Option<SessionId>,
+    /// Its own session, and those that it has borrowed.
+    sessions: Mutex<Vec<SessionId>>,
     /// The checker sees its own deadline; past this time it is stopped.
     late: Instant,
 }
@@ -29,7 +30,7 @@ pub(super) enum Stop {
     Engine,
     /// It takes too long.
     Late,
-    /// The lease of its session is lost.
+    /// The lease of a session that it uses is lost.
     Session,
     /// None of its jobs is wanted any more.
     Unwanted,
@@ -40,6 +41,20 @@ impl Group {
     fn stop(&self, why: Stop) {
         self.stopped.get_or_init(|| why);
         self.cancel.cancel();
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Vec<SessionId>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on the call needs the lease of this session.
+    pub(super) fn depend_on(&self, session: &SessionId) {
+        self.sessions().push(session.clone());
+    }
+
+    /// It does not need it any more.
+    pub(super) fn let_go(&self, session: &SessionId) {
+        self.sessions().retain(|used| used != session);
     }
 
     /// Why it was stopped, once it was.
@@ -82,7 +97,7 @@ impl Running {
             cancel: CancellationToken::new(),
             stopped: OnceLock::new(),
             wanted: AtomicUsize::new(leases.len()),
-            session,
+            sessions: Mutex::new(session.into_iter().collect()),
             late,
         });
         let mut entries = self.lock();
@@ -122,7 +137,7 @@ impl Running {
 
     /// Stops the call that uses this session.
     pub(super) fn stop_session(&self, session: &SessionId) {
-        self.stop_groups(Stop::Session, |group| group.session.as_ref() == Some(session));
+        self.stop_groups(Stop::Session, |group| group.sessions().contains(session));
     }
 
     fn stop_groups(&self, why: Stop, which: impl Fn(&Group) -> bool) {

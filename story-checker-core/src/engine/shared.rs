@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::config::EngineConfig;
 use super::event::{Bus, Event};
@@ -30,6 +31,8 @@ pub(super) struct Shared {
     pub(super) ids: IdSource,
     pub(super) running: Running,
     pub(super) groups: AtomicUsize,
+    /// Running calls of checkers, and what must not be dropped with them.
+    pub(super) checks: TaskTracker,
     pub(super) counters: Counters,
     pub(super) paused: AtomicBool,
     /// Something may go that could not before: a pair is back, the pause is over.

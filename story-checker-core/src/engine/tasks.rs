@@ -31,15 +31,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Runs the engine until it is stopped and everything in flight has ended.
 pub(super) async fn supervise(shared: Arc<Shared>) {
     let (settlements, inbox) = mpsc::channel(256);
-    let checks = TaskTracker::new();
     let helpers = TaskTracker::new();
     let settler = tokio::spawn(settle(Arc::clone(&shared), inbox));
     helpers.spawn(keep_alive(Arc::clone(&shared)));
     helpers.spawn(watch_proxies(Arc::clone(&shared)));
     helpers.spawn(watch_checks(Arc::clone(&shared)));
-    dispatch(&shared, &checks, &settlements).await;
-    checks.close();
-    checks.wait().await;
+    dispatch(&shared, &settlements).await;
+    shared.checks.close();
+    shared.checks.wait().await;
     // Once the last sender is gone the settler writes what it has and ends.
     drop(settlements);
     if let Err(error) = settler.await {
@@ -64,7 +63,7 @@ impl Pause {
     }
 }
 
-async fn dispatch(shared: &Arc<Shared>, checks: &TaskTracker, settlements: &Settlements) {
+async fn dispatch(shared: &Arc<Shared>, settlements: &Settlements) {
     let mut lanes: Vec<_> = shared.lanes.iter().map(Line::new).collect();
     let mut housekeeping = Instant::now();
     let mut looked = Instant::now();
@@ -82,7 +81,7 @@ async fn dispatch(shared: &Arc<Shared>, checks: &TaskTracker, settlements: &Sett
         // The lane that was served first is served last in the next round.
         lanes.rotate_left(1);
         for line in lanes.iter_mut().filter(|line| !line.dry) {
-            match serve(shared, line, checks, settlements).await {
+            match serve(shared, line, settlements).await {
                 Ok(again) => more |= again,
                 Err(error) => failed = Some(error),
             }
@@ -134,12 +133,7 @@ impl Line {
 
 /// Gives work to the pairs of one lane that are ready: pairs and gate first, and no more jobs are
 /// claimed than can go now. True if there may be more of both.
-async fn serve(
-    shared: &Arc<Shared>,
-    line: &mut Line,
-    checks: &TaskTracker,
-    settlements: &Settlements,
-) -> Result<bool> {
+async fn serve(shared: &Arc<Shared>, line: &mut Line, settlements: &Settlements) -> Result<bool> {
     let lane = &line.lane;
     let busy = shared.groups.load(Ordering::Acquire);
     let free = shared.config.max_in_flight.get().saturating_sub(busy);
@@ -165,7 +159,7 @@ async fn serve(
         let slot = Slot::take(shared);
         let check = run(Arc::clone(shared), Arc::clone(lane), pair, group, settlements.clone());
         // Boxed here: spawning moves a future half a dozen times, and this one is 2 kB.
-        checks.spawn(Box::pin(async move {
+        shared.checks.spawn(Box::pin(async move {
             check.await;
             drop(slot);
         }));
