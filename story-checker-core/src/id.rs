@@ -1,6 +1,7 @@
 //! Identifiers: newtypes, so that one cannot stand for another.
 
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -179,6 +180,28 @@ impl IdSource {
 
     pub(crate) fn batch(&self, now: Timestamp) -> BatchId {
         BatchId(self.next(now))
+    }
+}
+
+/// Hashes ids of jobs by their own random bits: they are made by us, so nobody can choose them.
+pub(crate) type IdHash = BuildHasherDefault<IdHasher>;
+
+/// The hasher of [`IdHash`]: the last eight bytes of an id.
+#[derive(Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(tail) = bytes.last_chunk() {
+            self.0 ^= u64::from_ne_bytes(*tail);
+        }
+    }
+
+    /// The length of the id says nothing.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

@@ -15,6 +15,9 @@ use crate::queue::{Alter, Enqueued, MAX_ITEMS, NewJob, Select, Stats, StatsQuery
 use crate::report::Cause;
 use crate::target::Target;
 
+/// How often to try a full queue that nobody here makes room in.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
 /// Steers a running engine. Clones steer the same one; when the last is dropped without
 /// [`shutdown`](EngineHandle::shutdown), the engine stops at once.
 #[derive(Clone, Debug)]
@@ -171,25 +174,26 @@ impl EngineHandle {
     }
 
     async fn enqueue(&self, mut jobs: Vec<NewJob>) -> Result<()> {
+        // All at first; into a full queue only what there is room for, or a chunk of 500 would be
+        // sent again for every few jobs that end.
+        let mut room = jobs.len();
         while !jobs.is_empty() {
             if self.shared.stop.is_cancelled() {
                 let error = Error::new(ErrorKind::Closed, Certainty::Permanent, "submit targets");
                 return Err(error.with_context("the engine shuts down"));
             }
-            let space = self.shared.space.notified();
-            tokio::pin!(space);
-            space.as_mut().enable();
-            let replies = self.shared.queue.enqueue(jobs.clone()).await?;
+            let sent = room.min(jobs.len());
+            let replies = self.shared.queue.enqueue(jobs[..sent].to_vec()).await?;
             let mut replies = replies.into_iter();
             // What did not fit is tried again; a duplicate of our own id was taken before.
-            jobs.retain(|_| replies.next() == Some(Enqueued::Full));
+            jobs.retain(|_| replies.next().is_none_or(|reply| reply == Enqueued::Full));
             if !jobs.is_empty() {
-                tokio::select! {
-                    () = space => {}
-                    () = self.shared.stop.cancelled() => {}
+                room = tokio::select! {
+                    room = self.shared.space.take(jobs.len()) => room,
+                    () = self.shared.stop.cancelled() => 0,
                     // Another process may have made room.
-                    () = tokio::time::sleep(Duration::from_millis(250)) => {}
-                }
+                    () = tokio::time::sleep(LOOK_AGAIN) => jobs.len(),
+                };
             }
         }
         Ok(())

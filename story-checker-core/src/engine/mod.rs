@@ -85,7 +85,7 @@ pub use self::handle::{Drained, EngineHandle, EngineStats, SubmitOptions, Submit
 use self::lane::Lane;
 use self::pool::Pool;
 use self::running::Running;
-use self::shared::{Counters, Shared};
+use self::shared::{Counters, Shared, Space};
 use crate::cache::{Cache, InMemoryCache};
 use crate::checker::Checker;
 use crate::clock::{Clock, SystemClock};
@@ -275,7 +275,7 @@ impl EngineBuilder {
             counters: Counters::default(),
             paused: AtomicBool::new(false),
             wake: Notify::new(),
-            space: Notify::new(),
+            space: Space::default(),
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
         })))

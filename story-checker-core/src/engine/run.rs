@@ -123,7 +123,8 @@ async fn ask(
     let cancelled = |why| all(Fault::cancelled(why));
     let answers = tokio::select! {
         biased;
-        answers = AssertUnwindSafe(lane.checker.check(targets, cx)).catch_unwind() => answers,
+        // Past the forwarding of `Arc`, which would box the future once more.
+        answers = AssertUnwindSafe((*lane.checker).check(targets, cx)).catch_unwind() => answers,
         () = group.cancel.cancelled() => return match group.stopped() {
             Stop::Engine => cancelled("the engine was stopped"),
             Stop::Session => cancelled("the session's lease was lost"),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::id::{Fence, JobId, SessionId};
+use crate::id::{Fence, IdHash, JobId, SessionId};
 use crate::queue::JobLease;
 
 /// One call of a checker. It has one token, whatever the reason for stopping it: a check waits for
@@ -80,10 +80,12 @@ struct Entry {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Running(Mutex<HashMap<JobId, Entry>>);
+pub(super) struct Running(Mutex<Entries>);
+
+type Entries = HashMap<JobId, Entry, IdHash>;
 
 impl Running {
-    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -38,11 +39,53 @@ pub(super) struct Shared {
     /// Something may go that could not before: a pair is back, the pause is over.
     pub(super) wake: Notify,
     /// The queue has become shorter.
-    pub(super) space: Notify,
+    pub(super) space: Space,
     /// No more claims.
     pub(super) stop: CancellationToken,
     /// No more waiting for anything.
     pub(super) abort: CancellationToken,
+}
+
+/// How much shorter the queue has become since somebody found it full.
+#[derive(Debug, Default)]
+pub(super) struct Space {
+    jobs: AtomicUsize,
+    changed: Notify,
+}
+
+impl Space {
+    /// Whoever waits is woken for so many jobs at once, or for all that they want.
+    const WORTH_IT: usize = 64;
+    /// Few jobs may take long: then whatever room there is is taken.
+    const MOMENT: Duration = Duration::from_millis(10);
+
+    pub(super) fn add(&self, jobs: usize) {
+        let before = self.jobs.fetch_add(jobs, Ordering::AcqRel);
+        if before + jobs >= Self::WORTH_IT {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Waits for room and takes at most `most` of it: as soon as it is worth it, or what there is
+    /// after a moment.
+    pub(super) async fn take(&self, most: usize) -> usize {
+        let worth = most.min(Self::WORTH_IT);
+        loop {
+            // Registered before looking, so that a change in between is not missed.
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.jobs.load(Ordering::Acquire) < worth {
+                _ = tokio::time::timeout(Self::MOMENT, changed).await;
+            }
+            let left = |jobs: usize| Some(jobs.saturating_sub(most));
+            let before = self.jobs.fetch_update(Ordering::AcqRel, Ordering::Acquire, left);
+            let before = before.unwrap_or_else(|before| before);
+            if before > 0 {
+                return before.min(most);
+            }
+        }
+    }
 }
 
 /// Counts since the engine's start.

@@ -278,8 +278,8 @@ async fn settle_batch(shared: &Shared, batch: Vec<Settling>) {
             }
         }
     };
+    shared.space.add(leases.len());
     shared.running.end(leases.into_iter());
-    shared.space.notify_waiters();
     for (event, reply) in events.into_iter().zip(replies) {
         match reply {
             Settled::Applied | Settled::AlreadyDone => {}

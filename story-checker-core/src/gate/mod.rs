@@ -237,6 +237,11 @@ impl Gate {
     /// # Errors
     /// [`NotReady`] with the exact time at which all keys will be ready.
     pub fn try_pass(self: &Arc<Self>, needs: Box<[Need]>) -> Result<Pass, NotReady> {
+        self.take(&needs)?;
+        Ok(Pass { gate: Arc::clone(self), needs, sent: false })
+    }
+
+    fn take(&self, needs: &[Need]) -> Result<(), NotReady> {
         let now = self.elapsed();
         let mut buckets = self.lock();
         let last = needs
@@ -251,7 +256,7 @@ impl Gate {
             drop(buckets);
             return Err(NotReady { ready_at: self.timestamp(now, ready), key });
         }
-        for need in &needs {
+        for need in needs {
             if let Some(quota) = need.quota {
                 match buckets.map.get_mut(&need.key) {
                     Some(bucket) => bucket.take(quota, now),
@@ -263,11 +268,7 @@ impl Gate {
             }
         }
         drop(buckets);
-        Ok(Pass { gate: Self::clone_of(self), needs, sent: false })
-    }
-
-    fn clone_of(this: &Arc<Self>) -> Arc<Self> {
-        Arc::clone(this)
+        Ok(())
     }
 
     /// Waits until every key is ready and takes one unit of each, if that is within `patience`.
@@ -282,18 +283,17 @@ impl Gate {
         needs: Box<[Need]>,
         patience: Duration,
     ) -> Result<Pass, NotReady> {
-        let give_up = tokio::time::Instant::now() + patience;
+        let mut give_up = None;
         loop {
-            let refusal = match self.try_pass(needs.clone()) {
-                Ok(pass) => return Ok(pass),
-                Err(refusal) => refusal,
+            let Err(refusal) = self.take(&needs) else {
+                return Ok(Pass { gate: Arc::clone(self), needs, sent: false });
             };
+            let now = tokio::time::Instant::now();
             let wait = refusal.ready_at.since(self.clock.now()).max(Duration::from_millis(1));
-            let wake = tokio::time::Instant::now() + wait;
-            if wake > give_up {
+            if now + wait > *give_up.get_or_insert(now + patience) {
                 return Err(refusal);
             }
-            tokio::time::sleep_until(wake).await;
+            tokio::time::sleep_until(now + wait).await;
         }
     }
 

@@ -110,7 +110,8 @@ impl ApiClient {
         let sent_at = tokio::time::Instant::now();
         pass.mark_sent();
 
-        let collected = match self.transport.send(request).await {
+        // Past the forwarding of `Arc`, which would box the future once more.
+        let collected = match (*self.transport).send(request).await {
             Ok(response) => response.collect(self.config.max_body).await,
             Err(error) => Err(error),
         };

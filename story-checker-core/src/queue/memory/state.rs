@@ -28,9 +28,9 @@ pub(super) struct State {
     rows: Slab<Row>,
     by_id: BTreeMap<JobId, usize>,
     queues: Vec<Queue>,
-    queue_index: HashMap<QueueName, usize>,
+    queue_index: BTreeMap<QueueName, usize>,
     batches: Slab<Batch>,
-    batch_index: HashMap<BatchId, usize>,
+    batch_index: BTreeMap<BatchId, usize>,
     /// Batches that were cancelled while rows of theirs still waited.
     cancelled: VecDeque<usize>,
     leases: BTreeSet<(Timestamp, usize)>,
@@ -58,13 +58,14 @@ struct Row {
     enqueued_at: Timestamp,
     at: Timestamp,
     deadline: Option<Timestamp>,
+    /// Who holds it.
+    worker: Option<WorkerId>,
     /// What most rows do not have.
     extra: Option<Box<Extra>>,
 }
 
 #[derive(Debug, Default)]
 struct Extra {
-    worker: Option<WorkerId>,
     result: Option<Bytes>,
     note: String,
     dead_reason: Option<DeadReason>,
@@ -94,7 +95,7 @@ struct Queue {
 #[derive(Debug, Default)]
 struct Level {
     turns: VecDeque<Option<usize>>,
-    rows: HashMap<Option<usize>, BTreeSet<(u64, usize)>>,
+    rows: BTreeMap<Option<usize>, BTreeSet<(u64, usize)>>,
 }
 
 impl Level {
@@ -186,9 +187,9 @@ impl State {
             rows: Slab::new(),
             by_id: BTreeMap::new(),
             queues: Vec::new(),
-            queue_index: HashMap::new(),
+            queue_index: BTreeMap::new(),
             batches: Slab::new(),
-            batch_index: HashMap::new(),
+            batch_index: BTreeMap::new(),
             cancelled: VecDeque::new(),
             leases: BTreeSet::new(),
             done_log: VecDeque::new(),
@@ -269,6 +270,7 @@ impl State {
             enqueued_at: now,
             at: now + job.delay,
             deadline: job.deadline.map(|span| now + span),
+            worker: None,
             extra,
         });
         self.by_id.insert(job.id, row);
@@ -452,7 +454,7 @@ impl State {
         let at = &mut self.rows[row];
         at.fence = at.fence.next();
         at.at = until;
-        at.extra().worker = Some(request.worker.clone());
+        at.worker = Some(request.worker.clone());
         if let Some(deadline) = at.deadline {
             self.queues[at.queue].deadlines.remove(&(deadline, row));
         }
@@ -495,11 +497,13 @@ impl State {
             Err(reply) => return reply,
         };
         self.take_out_of_line(row);
-        self.rows[row].extra().worker = None;
+        self.rows[row].worker = None;
         let cancelled = self.is_cancelled(row);
         match settlement.outcome {
             Outcome::Done { result } => {
-                self.rows[row].extra().result = Some(result);
+                if !result.is_empty() {
+                    self.rows[row].extra().result = Some(result);
+                }
                 self.end(row, JobState::Done, now);
             }
             Outcome::Dead { reason, result } => {
@@ -588,7 +592,7 @@ impl State {
             let dead = &mut self.rows[row];
             dead.crashes += 1;
             dead.fence = dead.fence.next();
-            dead.extra().worker = None;
+            dead.worker = None;
             if self.is_cancelled(row) {
                 self.end(row, JobState::Cancelled, now);
             } else {

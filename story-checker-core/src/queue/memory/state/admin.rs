@@ -106,13 +106,15 @@ impl State {
             state: self.state_of(index),
             dead_reason: extra.and_then(|extra| extra.dead_reason),
             payload: row.payload.clone(),
-            result: extra.and_then(|extra| extra.result.clone()),
+            // An empty result needs no place of its own.
+            result: matches!(row.state, JobState::Dead | JobState::Done)
+                .then(|| extra.and_then(|extra| extra.result.clone()).unwrap_or_default()),
             note: extra.map(|extra| extra.note.clone()).unwrap_or_default(),
             attempt: row.attempt,
             crashes: row.crashes,
             deferrals: row.deferrals,
             fence: row.fence,
-            worker: extra.and_then(|extra| extra.worker.clone()),
+            worker: row.worker.clone(),
             enqueued_at: row.enqueued_at,
             at: row.at,
             deadline: row.deadline,
