@@ -5,5 +5,6 @@
 
 mod engine;
 mod faults;
+mod loans;
 mod outages;
 mod support;

@@ -323,3 +323,19 @@ async fn a_session_whose_home_could_not_be_stored_is_not_lost() {
     assert_eq!(stored[0].home_proxy, Some("http://a:1".into()), "stored before its first use");
     engine.shutdown(SECOND).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_came_while_there_was_no_proxy_are_used_once_there_is_one() {
+    let world = World::new(Scripted::new(1, |target, _, _| active(target)), 2).await;
+    let source = Arc::new(Changing::default());
+    let engine = world.builder().proxies(source.clone()).build().unwrap().start().await.unwrap();
+    let mut events = engine.subscribe(16, story_checker_core::engine::Overflow::Wait);
+    engine.submit(targets(4), SubmitOptions::default()).await.unwrap();
+    tokio::time::sleep(SECOND * 20).await;
+    assert!(world.checker.seen.lock().unwrap().calls.is_empty());
+    *source.hosts.lock().unwrap() = vec!["a"];
+    source.changed.notify_one();
+    let all = tokio::time::timeout(SECOND * 30, reports(&mut events, 4, |_| {})).await;
+    assert_eq!(all.expect("the sessions are stuck").len(), 4);
+    engine.shutdown(SECOND).await;
+}

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use story_checker_core::checker::{CheckContext, Checker, CheckerProfile};
 use story_checker_core::engine::{
     Engine, EngineBuilder, EngineConfig, EngineHandle, Event, Overflow, Subscription,
@@ -162,6 +164,47 @@ impl Checker for Scripted {
     }
 }
 
+type Act = dyn Fn(Vec<Target>, CheckContext) -> BoxFuture<'static, Vec<Answer>> + Send + Sync;
+
+/// Runs an async function per call.
+pub(crate) struct Acting {
+    profile: CheckerProfile,
+    act: Box<Act>,
+}
+
+impl Acting {
+    pub(crate) fn new<F: Future<Output = Vec<Answer>> + Send + 'static>(
+        profile: CheckerProfile,
+        act: impl Fn(Vec<Target>, CheckContext) -> F + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let act = move |targets: Vec<Target>, cx: CheckContext| act(targets, cx).boxed();
+        Arc::new(Self { profile, act: Box::new(act) })
+    }
+}
+
+impl fmt::Debug for Acting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Acting")
+    }
+}
+
+impl fmt::Display for Acting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("acting/1")
+    }
+}
+
+#[async_trait]
+impl Checker for Acting {
+    fn profile(&self) -> &CheckerProfile {
+        &self.profile
+    }
+
+    async fn check(&self, targets: &[Target], cx: &CheckContext) -> Vec<Answer> {
+        (self.act)(targets.to_vec(), cx.clone()).await
+    }
+}
+
 /// The parts of a test engine, to look at from outside.
 pub(crate) struct World {
     pub(crate) clock: Arc<VirtualClock>,
@@ -201,8 +244,13 @@ impl World {
     }
 
     pub(crate) fn builder(&self) -> EngineBuilder {
+        self.builder_of(self.checker.clone())
+    }
+
+    /// An engine around another checker than the world's own.
+    pub(crate) fn builder_of(&self, checker: Arc<dyn Checker>) -> EngineBuilder {
         let builder = Engine::builder()
-            .checker(self.checker.clone())
+            .checker(checker)
             .queue(Arc::clone(&self.queue))
             .sessions(self.sessions.clone())
             .clock(self.clock.clone())
@@ -219,9 +267,22 @@ impl World {
         (engine, events)
     }
 
-    pub(crate) async fn state(&self, session: &str) -> SessionState {
+    pub(crate) async fn start_with(
+        &self,
+        checker: Arc<dyn Checker>,
+    ) -> (EngineHandle, Subscription) {
+        let engine = self.builder_of(checker).build().unwrap().start().await.unwrap();
+        let events = engine.subscribe(10_000, Overflow::Wait);
+        (engine, events)
+    }
+
+    pub(crate) async fn record(&self, session: &str) -> SessionRecord {
         let records = self.sessions.list(None, 1_000).await.unwrap();
-        records.into_iter().find(|record| record.id.as_str() == session).unwrap().state
+        records.into_iter().find(|record| record.id.as_str() == session).unwrap()
+    }
+
+    pub(crate) async fn state(&self, session: &str) -> SessionState {
+        self.record(session).await.state
     }
 
     pub(crate) fn elapsed(&self) -> Duration {

@@ -57,7 +57,9 @@ impl Lender for Desk {
                 Err(none) => (none.busy, none.at),
             };
             let now = clock.now();
-            let Some(at) = at.or(busy.then(|| now + BUSY)) else {
+            // The store takes our own lease of a session in use for another's.
+            let at = if busy { Some(now + BUSY) } else { at };
+            let Some(at) = at else {
                 return Err(match kind {
                     Some(kind) => nothing_to_lend(kind, account),
                     None => not_ready(profile, account, now + BUSY),
