@@ -99,6 +99,33 @@ async fn a_limited_session_rests_to_the_second_and_another_answers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_that_waits_for_any_session_uses_up_no_deferrals() {
+    let until = START + Duration::from_secs(7_200);
+    for class in [Class::RateLimited, Class::ChallengeRequired] {
+        let checker = Scripted::new(1, move |target, cx, _| {
+            if cx.now() >= START + SECOND {
+                return active(target);
+            }
+            Step::Now(Err(Fault::new(class, Scope::Session, "429").with_until(until)))
+        });
+        let world = World::new(checker, 1).await;
+        let (engine, mut events) = world.start().await;
+        engine.submit(targets(1), SubmitOptions::default()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        if class == Class::ChallengeRequired {
+            let mut record = world.record("s0").await;
+            record.state = SessionState::Valid;
+            world.sessions.put(vec![record]).await.unwrap();
+        }
+        let all = reports(&mut events, 1, |_| {}).await;
+        assert_eq!(all[0].verdict, Verdict::Active, "it was not put off too often");
+        engine.shutdown(SECOND).await;
+        assert_eq!((engine.stats().deferred, engine.stats().released), (1, 0), "{class}");
+        assert_eq!(world.checker.seen.lock().unwrap().calls.len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_challenged_session_makes_no_further_request_and_the_operator_is_told() {
     let checker = Scripted::new(5, |target, cx, _| {
         if cx.session().unwrap().id().as_str() == "s0" {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mockall::mock;
+use story_checker_core::checker::CheckerProfile;
 use story_checker_core::engine::{Event, SubmitOptions};
 use story_checker_core::proxy::{Proxy, ProxySource, ProxyState};
 use story_checker_core::queue::{
@@ -18,9 +19,14 @@ use story_checker_core::session::{
     LeaseReply, LeasedSessions, PutReply, SessionChange, SessionLease, SessionLeaseRequest,
     SessionRecord, SessionStore,
 };
-use story_checker_core::{Certainty, Error, ErrorKind, JobId, ProxyId, Result, SessionId, Verdict};
+use story_checker_core::{
+    Certainty, Class, Clock, Error, ErrorKind, Fault, JobId, Platform, ProxyId, Result, Scope,
+    SessionId, Verdict,
+};
 
-use crate::support::{SECOND, Scripted, Step, World, active, report, reports, targets};
+use crate::support::{
+    Acting, SECOND, START, Scripted, Step, World, active, kind, report, reports, targets,
+};
 
 fn down(operation: &'static str) -> Error {
     Error::new(ErrorKind::Unavailable, Certainty::MaybeApplied, operation)
@@ -338,4 +344,49 @@ async fn sessions_that_came_while_there_was_no_proxy_are_used_once_there_is_one(
     let all = tokio::time::timeout(SECOND * 30, reports(&mut events, 4, |_| {})).await;
     assert_eq!(all.expect("the sessions are stuck").len(), 4);
     engine.shutdown(SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_challenge_on_a_loan_is_stored_even_if_its_check_is_stopped_meanwhile() {
+    let profile = CheckerProfile::new(Platform::INSTAGRAM);
+    let checker = Acting::new(profile.clone(), move |_, cx| {
+        let mut wanted = profile.clone();
+        wanted.session = Some(kind());
+        async move {
+            let loan = match cx.lend(&wanted, None).await {
+                Ok(loan) => loan,
+                Err(fault) => return vec![Err(fault)],
+            };
+            let fault = Fault::new(Class::ChallengeRequired, Scope::Session, "checkpoint");
+            let mut answers = vec![Err(fault)];
+            loan.give_back(&mut answers).await;
+            answers
+        }
+    });
+    let world = World::new(Scripted::new(1, |target, _, _| active(target)), 1).await;
+    let real = world.sessions.clone();
+    let mut mock = MockSessions::new();
+    let inner = real.clone();
+    mock.expect_lease().returning(move |request| {
+        futures_util::FutureExt::now_or_never(inner.lease(request)).unwrap()
+    });
+    let (inner, clock) = (real.clone(), world.clock.clone());
+    mock.expect_save().returning(move |changes| {
+        if clock.now() < START + SECOND * 5 {
+            return Err(down("save sessions"));
+        }
+        futures_util::FutureExt::now_or_never(inner.save(changes)).unwrap()
+    });
+    mock.expect_release().returning(|leases| Ok(vec![LeaseReply::Held; leases.len()]));
+    mock.expect_renew().returning(|leases, _| Ok(vec![LeaseReply::Held; leases.len()]));
+    let builder = world.builder_of(checker).sessions(Arc::new(mock));
+    let engine = builder.build().unwrap().start().await.unwrap();
+    let mut events = engine.subscribe(16, story_checker_core::engine::Overflow::Wait);
+    let options = SubmitOptions::default().with_deadline(SECOND);
+    engine.submit(targets(1), options).await.unwrap();
+    let all = reports(&mut events, 1, |_| {}).await;
+    assert!(matches!(all[0].verdict, Verdict::Unknown { .. }));
+    assert!(world.elapsed() < SECOND * 4, "the check was stopped: {:?}", world.elapsed());
+    engine.shutdown(SECOND * 30).await;
+    assert_eq!(world.state("s0").await.as_str(), "challenged");
 }
