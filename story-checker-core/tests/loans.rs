@@ -4,19 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use story_checker_core::cache::InMemoryCache;
 use story_checker_core::checker::{CheckContext, CheckerProfile};
 use story_checker_core::engine::{Event, SubmitOptions};
-use story_checker_core::gate::{Gate, Limits, Quota};
+use story_checker_core::gate::{Limits, Quota};
 use story_checker_core::session::{
     Cookie, Credentials, SessionHandle, SessionKind, SessionRecord, SessionState, SessionStore,
 };
-use story_checker_core::{
-    Class, Clock, Fault, Platform, Scope, Target, Timestamp, Verdict, VirtualClock,
-};
+use story_checker_core::{Class, Clock, Fault, Platform, Scope, Target, Verdict};
 
 use crate::support::{
-    Acting, Answer, SECOND, START, Scripted, World, active, kind, report, reports, target, targets,
+    Acting, Answer, SECOND, START, Scripted, World, active, context, kind, report, reports, target,
+    targets,
 };
 
 const GRAPH: SessionKind = SessionKind::from_static("graph");
@@ -331,15 +329,9 @@ async fn a_check_that_is_stopped_while_it_borrows_leaks_nothing() {
     }
 }
 
-fn alone() -> CheckContext {
-    let clock: Arc<dyn Clock> = Arc::new(VirtualClock::starting_at(START));
-    let gate = Arc::new(Gate::new(Arc::clone(&clock)));
-    CheckContext::new(&own(), gate, Arc::new(InMemoryCache::new(Arc::clone(&clock))), clock)
-}
-
 #[tokio::test(start_paused = true)]
 async fn without_an_engine_only_what_was_supplied_is_lent() {
-    let cx = alone();
+    let cx = context(&own(), "main");
     let fault = cx.lend(&graph(), Some("tea_house")).await.unwrap_err();
     assert_eq!((fault.class, fault.scope), (Class::AuthRequired, Scope::Target));
     let cookie = Credentials::from_cookies(vec![Cookie::new("sessionid", "PLANTED")]);
@@ -357,5 +349,4 @@ async fn without_an_engine_only_what_was_supplied_is_lent() {
     cancelled.cancel();
     let cx = cx.with_cancellation(cancelled);
     assert_eq!(cx.lend(&graph(), None).await.unwrap_err().class, Class::Cancelled);
-    let _: Timestamp = cx.now();
 }

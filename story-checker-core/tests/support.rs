@@ -9,15 +9,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use story_checker_core::cache::InMemoryCache;
 use story_checker_core::checker::{CheckContext, Checker, CheckerProfile};
 use story_checker_core::engine::{
     Engine, EngineBuilder, EngineConfig, EngineHandle, Event, Overflow, Subscription,
 };
+use story_checker_core::gate::Gate;
 use story_checker_core::proxy::{Proxy, StaticProxySource};
 use story_checker_core::queue::{InMemoryJobQueue, JobQueue};
 use story_checker_core::session::{
-    Cookie, Credentials, InMemorySessionStore, SessionKind, SessionRecord, SessionState,
-    SessionStore,
+    Cookie, Credentials, InMemorySessionStore, SessionHandle, SessionKind, SessionRecord,
+    SessionState, SessionStore,
 };
 use story_checker_core::{
     Clock, Evidence, Fault, Platform, Report, SessionId, Target, Timestamp, Timings, Verdict,
@@ -168,6 +170,7 @@ type Act = dyn Fn(Vec<Target>, CheckContext) -> BoxFuture<'static, Vec<Answer>> 
 
 /// Runs an async function per call.
 pub(crate) struct Acting {
+    name: &'static str,
     profile: CheckerProfile,
     act: Box<Act>,
 }
@@ -178,7 +181,20 @@ impl Acting {
         act: impl Fn(Vec<Target>, CheckContext) -> F + Send + Sync + 'static,
     ) -> Arc<Self> {
         let act = move |targets: Vec<Target>, cx: CheckContext| act(targets, cx).boxed();
-        Arc::new(Self { profile, act: Box::new(act) })
+        Arc::new(Self { name: "acting/1", profile, act: Box::new(act) })
+    }
+
+    /// Answers at once for each target.
+    pub(crate) fn each(
+        name: &'static str,
+        profile: CheckerProfile,
+        answer: impl Fn(&Target, &CheckContext) -> Answer + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let act = move |targets: Vec<Target>, cx: CheckContext| {
+            let answers = targets.iter().map(|target| answer(target, &cx)).collect();
+            std::future::ready(answers).boxed()
+        };
+        Arc::new(Self { name, profile, act: Box::new(act) })
     }
 }
 
@@ -190,7 +206,7 @@ impl fmt::Debug for Acting {
 
 impl fmt::Display for Acting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("acting/1")
+        f.write_str(self.name)
     }
 }
 
@@ -288,6 +304,15 @@ impl World {
     pub(crate) fn elapsed(&self) -> Duration {
         self.clock.now().since(START)
     }
+}
+
+/// A context for checkers without an engine, with a session of the [`kind`] of this name.
+pub(crate) fn context(profile: &CheckerProfile, session: &str) -> CheckContext {
+    let clock: Arc<dyn Clock> = Arc::new(VirtualClock::starting_at(START));
+    let gate = Arc::new(Gate::new(Arc::clone(&clock)));
+    let cache = Arc::new(InMemoryCache::new(Arc::clone(&clock)));
+    let session = SessionHandle::new(SessionId::new(session.to_owned()), Arc::default());
+    CheckContext::new(profile, gate, cache, clock).with_session(Some(Arc::new(session)))
 }
 
 pub(crate) fn targets(count: usize) -> Vec<Target> {

@@ -153,6 +153,11 @@ impl CheckContext {
         Self { keys, session, proxy, noted: Arc::default(), ..self.clone() }
     }
 
+    /// The same check on the same pair, counted under the names and limits of another checker.
+    pub(super) fn counted_as(&self, profile: &CheckerProfile) -> Self {
+        Self { keys: self.keys_of(profile), ..self.clone() }
+    }
+
     /// The names and limits of a checker.
     pub(super) fn keys_of(&self, profile: &CheckerProfile) -> Arc<GateKeys> {
         match &self.lending {

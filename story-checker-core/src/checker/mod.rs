@@ -1,6 +1,8 @@
 //! The port that answers for targets, and what it is given to do so.
 
+mod cached;
 mod context;
+mod fallback;
 mod keys;
 mod lender;
 mod loan;
@@ -11,7 +13,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use self::cached::{Cached, CachedTtl};
 pub use self::context::CheckContext;
+pub use self::fallback::Fallback;
 pub(crate) use self::keys::GateKeys;
 pub(crate) use self::lender::{Lender, Lent};
 pub use self::loan::Loan;

@@ -1,0 +1,187 @@
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::Checker;
+use super::context::CheckContext;
+use super::profile::CheckerProfile;
+use crate::error::{Error, Result};
+use crate::fault::{Class, Fault, Scope};
+use crate::report::{Report, Verdict};
+use crate::target::Target;
+
+type Answer = std::result::Result<Report, Fault>;
+
+/// Asks several checkers of one platform in order, each for the targets that those before it could
+/// not answer for.
+///
+/// A target goes on to the next checker after any fault but [`Class::Cancelled`]. A report keeps the
+/// evidence of the checker that made it, and says as facts what the others said. If all have
+/// faults, the last one is the answer, and its message says what the others said.
+///
+/// The check runs on the session of the first checker that needs one. A checker with another kind
+/// of session, or none, runs on a [loan](CheckContext::lend): its faults, names and limits are its
+/// own.
+#[derive(Debug)]
+pub struct Fallback {
+    checkers: Vec<Arc<dyn Checker>>,
+    profile: CheckerProfile,
+    confirm_weak: bool,
+}
+
+impl Fallback {
+    /// Asks these checkers in this order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if there is none, or they have no platform
+    /// or no kind of target in common.
+    pub fn new(checkers: Vec<Arc<dyn Checker>>) -> Result<Self> {
+        let invalid = |what: &str| Err(Error::invalid("put checkers in order", what));
+        let profiles = || checkers.iter().map(|checker| checker.profile());
+        let Some(first) = profiles().next() else { return invalid("there is no checker") };
+        let host = profiles().find(|profile| profile.session.is_some()).unwrap_or(first);
+        let mut profile = host.clone();
+        profile.kinds.retain(|kind| profiles().all(|one| one.kinds.contains(kind)));
+        profile.max_batch = profiles().map(|one| one.max_batch).min().unwrap_or(profile.max_batch);
+        if profiles().any(|one| one.platform != profile.platform) {
+            return invalid("they are of several platforms");
+        }
+        if profile.kinds.is_empty() {
+            return invalid("there is no kind of target that all of them answer for");
+        }
+        Ok(Self { checkers, profile, confirm_weak: true })
+    }
+
+    /// Whether a [weak](crate::Evidence::weak) "no story" is put before the next checker too, whose
+    /// answer then counts. Default yes. If there is no further answer, the weak one stands.
+    #[must_use]
+    pub fn with_confirm_weak(mut self, confirm_weak: bool) -> Self {
+        self.confirm_weak = confirm_weak;
+        self
+    }
+
+    async fn ask(
+        &self,
+        checker: &dyn Checker,
+        targets: &[Target],
+        cx: &CheckContext,
+    ) -> Vec<Answer> {
+        let profile = checker.profile();
+        if profile.session == self.profile.session {
+            let mut answers = checked(checker, targets, &cx.counted_as(profile)).await;
+            for fault in answers.iter_mut().filter_map(|answer| answer.as_mut().err()) {
+                // Whether or not it is the answer in the end.
+                cx.charge(fault);
+            }
+            return answers;
+        }
+        match cx.lend(profile, None).await {
+            Ok(loan) => {
+                let mut answers = checked(checker, targets, loan.context()).await;
+                loan.give_back(&mut answers).await;
+                answers
+            }
+            Err(fault) => vec![Err(fault); targets.len()],
+        }
+    }
+}
+
+impl fmt::Display for Fallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, checker) in self.checkers.iter().enumerate() {
+            write!(f, "{}{checker}", if index == 0 { "" } else { ", then " })?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Checker for Fallback {
+    fn profile(&self) -> &CheckerProfile {
+        &self.profile
+    }
+
+    async fn check(&self, targets: &[Target], cx: &CheckContext) -> Vec<Answer> {
+        let mut states: Vec<_> = targets.iter().map(|_| State::default()).collect();
+        for (index, checker) in self.checkers.iter().enumerate() {
+            let open: Vec<_> = (0..targets.len()).filter(|&at| !states[at].done).collect();
+            if open.is_empty() || cx.cancellation().is_cancelled() {
+                break;
+            }
+            let asked: Vec<_> = open.iter().map(|&at| targets[at].clone()).collect();
+            let answers = self.ask(&**checker, &asked, cx).await;
+            let confirm = self.confirm_weak && index + 1 < self.checkers.len();
+            for (at, answer) in open.into_iter().zip(answers) {
+                states[at].take(checker, answer, confirm);
+            }
+        }
+        states.into_iter().map(State::answer).collect()
+    }
+}
+
+/// Calls a checker and makes sure that there is one answer per target.
+async fn checked(checker: &dyn Checker, targets: &[Target], cx: &CheckContext) -> Vec<Answer> {
+    let answers = checker.check(targets, cx).await;
+    if answers.len() == targets.len() {
+        return answers;
+    }
+    let (gave, asked) = (answers.len(), targets.len());
+    let message = format!(
+        "the checker {checker} gave {gave} answers for {asked} targets; this is a bug in it"
+    );
+    vec![Err(Fault::new(Class::Permanent, Scope::Ours, message)); asked]
+}
+
+/// What is known of one target so far.
+#[derive(Debug, Default)]
+struct State {
+    /// The answer that stands if no better one comes.
+    answer: Option<Answer>,
+    /// What that answer becomes once there is a better one: a fact.
+    said: Option<String>,
+    /// What the other checkers said.
+    facts: Vec<String>,
+    /// Nobody else is asked.
+    done: bool,
+}
+
+impl State {
+    fn take(&mut self, checker: &Arc<dyn Checker>, answer: Answer, confirm: bool) {
+        let weak_stands = matches!(self.answer, Some(Ok(_))) && answer.is_err();
+        let said = match &answer {
+            Ok(report) => {
+                let weak = report.evidence.weak && report.verdict == Verdict::NoStory;
+                self.done = !(weak && confirm);
+                format!("{checker} saw no story, as far as it shows")
+            }
+            Err(fault) => {
+                self.done = fault.class == Class::Cancelled;
+                let what = if weak_stands { "confirm it" } else { "answer" };
+                format!("{checker} could not {what}: {}", fault.message)
+            }
+        };
+        if weak_stands {
+            self.facts.push(said);
+        } else {
+            self.facts.extend(self.said.replace(said));
+            self.answer = Some(answer);
+        }
+    }
+
+    fn answer(self) -> Answer {
+        match self.answer {
+            Some(Ok(mut report)) => {
+                report.evidence.facts.extend(self.facts.into_iter().map(Into::into));
+                Ok(report)
+            }
+            Some(Err(mut fault)) if !self.facts.is_empty() => {
+                let earlier = self.facts.join("; ");
+                fault.message = format!("{}; before that, {earlier}", fault.message).into();
+                Err(fault)
+            }
+            Some(Err(fault)) => Err(fault),
+            None => Err(Fault::cancelled("the check was cancelled")),
+        }
+    }
+}
