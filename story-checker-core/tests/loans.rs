@@ -273,6 +273,59 @@ async fn one_session_that_many_want_serves_them_in_turn_and_costs_no_attempts() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_who_wait_for_a_session_that_must_rest_wait_for_its_rest() {
+    let world = world(&["shared"]).await;
+    let until = START + Duration::from_secs(300);
+    let checker =
+        Acting::new(CheckerProfile::new(Platform::INSTAGRAM), move |targets, cx| async move {
+            let loan = match cx.lend(&graph(), None).await {
+                Ok(loan) => loan,
+                Err(fault) => return vec![Err(fault)],
+            };
+            tokio::time::sleep(SECOND / 2).await;
+            let limited = Fault::new(Class::RateLimited, Scope::Session, "429").with_until(until);
+            let active = report(&targets[0], Verdict::Active);
+            let mut answers = [if cx.now() < until { Err(limited) } else { active }];
+            loan.give_back(&mut answers).await;
+            answers.into()
+        });
+    let (engine, mut events) = world.start_with(checker).await;
+    engine.submit(targets(5), SubmitOptions::default()).await.unwrap();
+    let all = reports(&mut events, 5, |_| {}).await;
+    assert!(all.iter().all(|report| report.verdict == Verdict::Active), "{all:?}");
+    engine.shutdown(SECOND).await;
+    assert_eq!(engine.stats().deferred, 1, "the one that met the limit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_session_a_loan_is_a_way_out_of_its_own() {
+    let world = world(&[]).await.with_proxies(&["a", "b"]);
+    let mut limits = Limits::default();
+    limits.proxy = Some(Quota::new(1, Duration::from_secs(60)).unwrap());
+    let mut anonymous = CheckerProfile::new(Platform::INSTAGRAM);
+    anonymous.limits = limits;
+    let checker = Acting::new(own(), move |targets, cx| {
+        let anonymous = anonymous.clone();
+        async move {
+            let loan = match cx.lend(&anonymous, None).await {
+                Ok(loan) => loan,
+                Err(fault) => return vec![Err(fault)],
+            };
+            assert!(loan.context().session().is_none() && loan.context().proxy().is_some());
+            loan.context().pass("page").await.unwrap().mark_sent();
+            vec![report(&targets[0], Verdict::NotFound)]
+        }
+    });
+    let (engine, mut events) = world.start_with(checker).await;
+    engine.submit(targets(4), SubmitOptions::default()).await.unwrap();
+    let all = reports(&mut events, 4, |_| {}).await;
+    assert!(all.iter().all(|report| report.verdict == Verdict::NotFound), "{all:?}");
+    assert!(world.elapsed() >= SECOND * 60, "each proxy lets one out in a minute");
+    engine.shutdown(SECOND).await;
+    assert_eq!(engine.stats().panics, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_resting_session_is_waited_for_to_the_second() {
     let world = world(&[]).await;
     let until = START + Duration::from_secs(700);

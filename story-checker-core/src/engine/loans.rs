@@ -21,6 +21,10 @@ use crate::session::SessionHandle;
 /// How long a check is put off for a session that is in use, or a store that does not answer.
 const BUSY: Duration = Duration::from_secs(1);
 
+/// The shortest pause between two looks: a store's clock, or a limit of each proxy, may promise
+/// what is not there yet.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// Lends to one call of a checker.
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -59,12 +63,18 @@ impl Lender for Desk {
             let now = clock.now();
             // The store takes our own lease of a session in use for another's.
             let at = if busy { Some(now + BUSY) } else { at };
+            if at.is_none() && !ask {
+                // It did not come back: the store knows whether it rests.
+                ask = true;
+                continue;
+            }
             let Some(at) = at else {
                 return Err(match kind {
                     Some(kind) => nothing_to_lend(kind, account),
                     None => not_ready(profile, account, now + BUSY),
                 });
             };
+            let at = at.max(now + LOOK);
             let wake = Instant::now() + at.since(now);
             if Instant::now() >= give_up || (!busy && wake > give_up) {
                 return Err(not_ready(profile, account, at));
