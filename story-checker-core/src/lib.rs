@@ -8,7 +8,8 @@
 //!   adapter in memory;
 //! * the policies, pure where they can be: the [charges table](mod@charge), the
 //!   [retry decision](retry::decide), the [gate] with its limits;
-//! * the [engine] that puts them together.
+//! * the [engine] that puts them together, and checkers made of checkers:
+//!   [`Fallback`](checker::Fallback), [`Cached`](checker::Cached).
 //!
 //! Core does no I/O of its own: requests are made by checkers, and story-checker-http has some.
 //!
