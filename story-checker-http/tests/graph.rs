@@ -322,6 +322,33 @@ async fn pages_without_end_or_place_prove_stories_but_never_their_absence() {
 }
 
 #[tokio::test]
+async fn a_page_that_our_limits_forbid_leaves_the_stories_that_were_seen() {
+    let usage = r#"{"call_count":80}"#;
+    for (stories, verdict) in [(vec![story(1, now() - 100)], Some("active")), (vec![], None)] {
+        let office = Office::new().await;
+        let answer = json(200, page(&stories, "Qg", true)).insert_header("x-app-usage", usage);
+        office.stories(answer).await;
+        let answer = office.check("tea_house").await;
+        assert_eq!(answer.as_ref().ok().map(|report| report.verdict.as_str()), verdict);
+        let text = answer.map_or_else(|fault| fault.to_string(), |report| facts(&report));
+        assert!(text.contains("our own limits") || text.contains("app instagram-graph"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_token_that_cannot_be_refreshed_is_told_in_time() {
+    for (left, told) in [(9, true), (11, false)] {
+        let mut token = token();
+        token.expires_at = Some(Timestamp::from_secs(now()) + left * DAY);
+        let office = Office::with(token, |_| {}).await;
+        office.stories(json(200, NOTHING)).await;
+        let facts = facts(&office.check("tea_house").await.unwrap());
+        assert_eq!(facts.contains("get a new one before"), told, "{facts}");
+        assert_eq!(office.seen().await.len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn an_error_is_never_retried_and_names_its_row() {
     for (code, subcode, class, scope, row) in [
         (190, Some(463), Class::AuthRequired, Scope::Session, "G190-463"),

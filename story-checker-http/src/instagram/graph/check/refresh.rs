@@ -20,7 +20,11 @@ impl Asking<'_> {
         facts: &mut Vec<Cow<'static, str>>,
     ) -> Result<(), Fault> {
         let token = self.token()?;
-        if !token.refresh_is_due(self.cx.now(), self.graph.config.refresh_before) {
+        let (now, before) = (self.cx.now(), self.graph.config.refresh_before);
+        if !token.refresh_is_due(now, before) {
+            if let Some(at) = token.expires_at.filter(|at| at.since(now) < before) {
+                facts.push(format!("the token ends at {at}: get a new one before").into());
+            }
             return Ok(());
         }
         let credentials = self.session.credentials();

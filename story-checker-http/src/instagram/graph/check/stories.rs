@@ -49,7 +49,15 @@ impl Asking<'_> {
         loop {
             let url = self.graph.stories(&self.token()?, after.as_deref());
             let read = |exchange: &Exchange| read_page(exchange, name);
-            let (page, server_time) = self.send(STORIES, url, read).await?;
+            let (page, server_time) = match self.send(STORIES, url, read).await {
+                Ok(answer) => answer,
+                // Later it would start again with the first page, and get no further.
+                Err(fault) if fault.scope == Scope::Ours && !pages.shown.items.is_empty() => {
+                    pages.gap = Some("our own limits left no room for the next page");
+                    return Ok(pages);
+                }
+                Err(fault) => return Err(fault),
+            };
             pages.shown.add(page.shown);
             pages.server_time = server_time;
             pages.count += 1;
