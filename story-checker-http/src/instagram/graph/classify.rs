@@ -35,7 +35,7 @@ struct Row {
 const HOUR: Option<Duration> = Some(Duration::from_secs(3_600));
 const DAY: Option<Duration> = Some(Duration::from_secs(86_400));
 
-/// In the place of a class: G110 is an answer. It is a fault where nobody was looked up.
+/// G110: an answer to a look-up, and a fault elsewhere.
 const NOT_FOUND: (i64, i64) = (110, 2_207_013);
 
 /// The first row that fits counts, so rows with a subcode stand before those without (domain: Graph
@@ -85,6 +85,8 @@ const ROWS: &[Row] = &[
     Row { id: "G102", codes: (102, 102), subcode: None, class: Class::AuthRequired, scope: Scope::Session, rest: None,
         tell: "the login behind the token is over: let the account's owner log in again, and import the new token" },
 
+    Row { id: "G104", codes: (104, 104), subcode: None, class: Class::Permanent, scope: Scope::Ours, rest: None,
+        tell: "the token did not arrive: see that nothing on the way takes headers away; a refresh may need refresh_by_query, so set that" },
     Row { id: "G3", codes: (3, 3), subcode: None, class: Class::Permanent, scope: Scope::Endpoint, rest: None,
         tell: "the app may not make this call: give it the capability in the app's dashboard" },
     Row { id: "G10", codes: (10, 10), subcode: None, class: Class::Permanent, scope: Scope::Endpoint, rest: None,
@@ -212,7 +214,7 @@ fn words(exchange: &Exchange, error: &Value) -> Result<Meaning, Fault> {
     };
     let row = ROWS.iter().find(|row| row.fits(code, subcode));
     if passes && row.is_none_or(Row::may_be_transient) {
-        let text = format!("the platform says itself that this will pass ({shown})");
+        let text = format!("the platform says itself that this will pass (G-transient, {shown})");
         let fault = exchange.fault(Class::Transient, Scope::Endpoint, text);
         return Err(match exchange.retry_after() {
             Some(until) => fault.with_until(until),
@@ -236,7 +238,8 @@ fn wordless(exchange: &Exchange) -> Option<Fault> {
 }
 
 fn unknown(exchange: &Exchange, shown: &str) -> Fault {
-    let text = format!("an error that nobody knows ({shown}); the platform may have changed");
+    let text =
+        format!("an error that nobody knows (G-unknown, {shown}); the platform may have changed");
     exchange.fault(Class::Malformed, Scope::Endpoint, text)
 }
 

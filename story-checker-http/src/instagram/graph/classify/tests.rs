@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use story_checker_core::Timestamp;
 
 use super::*;
@@ -70,6 +71,7 @@ fn every_row_of_the_table() {
         ("G190-467", 400, 190, Some(467), AuthRequired, Session, None),
         ("G190-492", 400, 190, Some(492), AuthRequired, Session, None),
         ("G102", 401, 102, None, AuthRequired, Session, None),
+        ("G104", 400, 104, None, Permanent, Ours, None),
         ("G3", 400, 3, None, Permanent, Endpoint, None),
         ("G10", 400, 10, None, Permanent, Endpoint, None),
         ("G10", 403, 10, None, Permanent, Endpoint, None),
@@ -229,4 +231,27 @@ fn a_regular_answer_may_call_itself_a_script() {
         exchange(200, &[("content-type", "text/javascript; charset=UTF-8")], r#"{"data":[]}"#);
     assert!(read_own(&script, parse_stories).is_ok());
     assert!(read_own(&json(200, r#"{"data":[]}"#), parse_stories).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn no_error_is_ever_taken_for_an_answer(
+        status in prop::sample::select(&[200, 400, 401, 403, 404, 429, 500, 503][..]),
+        code in prop_oneof![-3..1_000_i64, 79_990..80_020_i64, any::<i64>()],
+        subcode in prop::option::of(prop_oneof![450..500_i64, Just(33), any::<i64>()]),
+        passes in any::<bool>(),
+    ) {
+        let flag = format!("{{\"is_transient\":{passes},\"message\"");
+        let body = error(code, subcode).replace("{\"message\"", &flag);
+        let exchange = json(status, &body);
+        let fault = read_own(&exchange, parse_stories).unwrap_err();
+        prop_assert!(!fault.message.contains("PLANTED"), "{}", fault);
+        let looked_up = read(&exchange, parse_discovery);
+        let nobody = (code, subcode) == (110, Some(2_207_013)) && !passes;
+        prop_assert_eq!(looked_up.is_ok(), nobody);
+        if code == 190 {
+            let stops = matches!(fault.class, Class::AuthRequired | Class::ChallengeRequired);
+            prop_assert!(stops && fault.scope == Scope::Session, "{}", fault);
+        }
+    }
 }
