@@ -37,6 +37,11 @@ impl Fields {
 
     /// The address of an API, which may have a path.
     pub(crate) fn base_url(self, text: &str) -> Result<BaseUrl, InvalidConfig> {
+        self.url("base_url", text)
+    }
+
+    /// The address of another API, in a field of its own.
+    pub(crate) fn url(self, field: &'static str, text: &str) -> Result<BaseUrl, InvalidConfig> {
         let rule = "must be http://host or https://host, without user and query";
         let url = Url::parse(text).ok().filter(|url| {
             matches!(url.scheme(), "http" | "https")
@@ -46,7 +51,7 @@ impl Fields {
                 && url.query().is_none()
                 && url.fragment().is_none()
         });
-        url.map(BaseUrl).ok_or_else(|| self.invalid("base_url", rule))
+        url.map(BaseUrl).ok_or_else(|| self.invalid(field, rule))
     }
 
     /// A value that goes into a header.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
 
 mod faults;
+mod graph;
 mod properties;
 mod proxies;
 mod secrets;
