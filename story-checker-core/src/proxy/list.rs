@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn lists_are_read_in_their_order() {
-        let text = "\u{feff}# ours\r\n\r\nhttp://u:p#x@b.test:1\r\n\ta.test:2 # second\r\na.test:2\n";
+        let text =
+            "\u{feff}# ours\r\n\r\nhttp://u:p#x@b.test:1\r\n\ta.test:2 # second\r\na.test:2\n";
         assert_eq!(ids(text), ["http://b.test:1", "http://a.test:2"]);
         let proxies = read_list(text).unwrap();
         assert_eq!(proxies[0].url().credentials().unwrap().1.expose(), "p#x");
