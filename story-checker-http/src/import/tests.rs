@@ -369,6 +369,20 @@ fn a_format_can_be_asked_for() {
 }
 
 #[test]
+fn the_examples_of_the_manual_are_read() {
+    let manual = include_str!("../../../docs/SESSIONS.md");
+    let examples = manual.split("```session\n").skip(1);
+    let read = examples.map(|rest| {
+        let example = rest.split("```").next().unwrap_or_default();
+        let import = read("main".into(), example.as_bytes());
+        import.unwrap_or_else(|error| panic!("{error}\n{example}")).format
+    });
+    let read: Vec<_> = read.collect();
+    let missing: Vec<_> = Format::ALL.iter().filter(|format| !read.contains(format)).collect();
+    assert_eq!(missing, [&Format::InstaloaderSession], "it is no text");
+}
+
+#[test]
 fn labels_come_from_file_names() {
     for (name, want) in [
         ("main.json", "main"),
