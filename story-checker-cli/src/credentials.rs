@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow, bail};
 use story_checker_core::SessionId;
 use story_checker_core::proxy::{Proxy, ProxyUrl};
 use story_checker_core::session::SessionRecord;
-use story_checker_http::import::MAX_FILE;
+use story_checker_http::import::{self, MAX_FILE};
 
 use crate::targets::{Line, LineReader};
 
@@ -27,16 +27,18 @@ pub(crate) fn sessions<E: std::fmt::Display>(
         for file in session_files(path)? {
             let shown = file.display();
             let bytes = read_file(&file).with_context(|| format!("session {shown}"))?;
-            let stem = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy();
-            let mut label = stem.clone().into_owned();
-            for number in 2.. {
-                if labels.insert(label.clone()) {
-                    break;
+            let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+            let found = read(import::label(&name), &bytes);
+            for mut record in found.map_err(|error| anyhow!("session {shown}: {error}"))? {
+                let label = record.id.clone();
+                for number in 2.. {
+                    if labels.insert(record.id.clone()) {
+                        break;
+                    }
+                    record.id = SessionId::new(format!("{label}-{number}"));
                 }
-                label = format!("{stem}-{number}");
+                records.push(record);
             }
-            let found = read(SessionId::new(label), &bytes);
-            records.extend(found.map_err(|error| anyhow!("session {shown}: {error}"))?);
         }
     }
     Ok(records)
