@@ -1,7 +1,7 @@
 //! From names to proven verdicts, against the simulated platform.
 //!
 //! To ask the real one, leave out the simulator and the base URL, and bring a session of your own
-//! with `instagram::web_session`.
+//! with `import::sessions`.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 

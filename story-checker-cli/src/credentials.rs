@@ -9,11 +9,9 @@ use anyhow::{Context, anyhow, bail};
 use story_checker_core::SessionId;
 use story_checker_core::proxy::{Proxy, ProxyUrl};
 use story_checker_core::session::SessionRecord;
+use story_checker_http::import::{self, MAX_FILE};
 
 use crate::targets::{Line, LineReader};
-
-/// A longer cookies.txt is a mistake.
-const MAX_COOKIES: u64 = 1024 * 1024;
 
 /// Reads the sessions of files, and of all `*.txt` files in folders. Each is named after its file.
 ///
@@ -21,24 +19,26 @@ const MAX_COOKIES: u64 = 1024 * 1024;
 /// If one cannot be used; the text names file, line and field.
 pub(crate) fn sessions<E: std::fmt::Display>(
     paths: &[PathBuf],
-    read: impl Fn(SessionId, &str) -> Result<SessionRecord, E>,
+    read: impl Fn(SessionId, &[u8]) -> Result<Vec<SessionRecord>, E>,
 ) -> anyhow::Result<Vec<SessionRecord>> {
     let mut records: Vec<SessionRecord> = Vec::new();
     let mut labels = HashSet::new();
     for path in paths {
         for file in session_files(path)? {
             let shown = file.display();
-            let text = read_text(&file).with_context(|| format!("session {shown}"))?;
-            let stem = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy();
-            let mut label = stem.clone().into_owned();
-            for number in 2.. {
-                if labels.insert(label.clone()) {
-                    break;
+            let bytes = read_file(&file).with_context(|| format!("session {shown}"))?;
+            let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+            let found = read(import::label(&name), &bytes);
+            for mut record in found.map_err(|error| anyhow!("session {shown}: {error}"))? {
+                let label = record.id.clone();
+                for number in 2.. {
+                    if labels.insert(record.id.clone()) {
+                        break;
+                    }
+                    record.id = SessionId::new(format!("{label}-{number}"));
                 }
-                label = format!("{stem}-{number}");
+                records.push(record);
             }
-            let record = read(SessionId::new(label), &text);
-            records.push(record.map_err(|error| anyhow!("session {shown}: {error}"))?);
         }
     }
     Ok(records)
@@ -60,17 +60,11 @@ fn session_files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn read_text(path: &Path) -> anyhow::Result<String> {
+fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_COOKIES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_COOKIES {
-        bail!("the file is longer than 1 MiB");
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        anyhow!("line {line} is not UTF-8 text; export it again as cookies.txt")
-    })
+    // What is longer is refused by whoever reads it.
+    File::open(path)?.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads a list of proxies: one address per line.
@@ -110,11 +104,12 @@ mod tests {
 
     use super::*;
 
-    fn read(id: SessionId, text: &str) -> Result<SessionRecord, String> {
-        if text.contains("bad") {
+    fn read(id: SessionId, file: &[u8]) -> Result<Vec<SessionRecord>, String> {
+        if file.starts_with(b"bad") {
             return Err("line 1: the value is missing".to_owned());
         }
-        Ok(SessionRecord::new(id, SessionKind::from_static("test"), Credentials::default()))
+        let kind = SessionKind::from_static("test");
+        Ok(vec![SessionRecord::new(id, kind, Credentials::default())])
     }
 
     #[test]
@@ -140,14 +135,8 @@ mod tests {
         assert!(refuse(folder.path()).contains("holds no session"));
         let path = folder.path().join("a.txt");
         assert!(refuse(&path).contains("a.txt: "));
-        for (bytes, want) in [
-            (b"bad".as_slice(), "a.txt: line 1: the value is missing"),
-            (b"x\n\xff", "a.txt: line 2 is not UTF-8 text"),
-            (&[b'x'; 1024 * 1024 + 1], "a.txt: the file is longer than 1 MiB"),
-        ] {
-            fs::write(&path, bytes).unwrap();
-            assert!(refuse(&path).contains(want), "{}", refuse(&path));
-        }
+        fs::write(&path, "bad").unwrap();
+        assert!(refuse(&path).contains("a.txt: line 1: the value is missing"), "{}", refuse(&path));
     }
 
     #[test]

@@ -14,7 +14,8 @@ use story_checker_core::proxy::{Proxy, StaticProxySource};
 use story_checker_core::queue::{InMemoryJobQueue, Retention};
 use story_checker_core::session::{InMemorySessionStore, SessionRecord, SessionStore};
 use story_checker_core::{Clock, SystemClock};
-use story_checker_http::instagram::{WebChecker, WebConfig, web_session};
+use story_checker_http::import;
+use story_checker_http::instagram::{WebChecker, WebConfig};
 use story_checker_http::{
     Request, ReqwestTransport, ReqwestTransportConfig, Response, Transport, TransportError,
 };
@@ -52,7 +53,7 @@ impl World {
             bail!(NO_SESSION);
         }
         Ok(Self {
-            sessions: credentials::sessions(&settings.sessions, web_session)?,
+            sessions: credentials::sessions(&settings.sessions, import::sessions)?,
             proxies: settings.proxies.as_deref().map(credentials::proxies).transpose()?,
             base_url: settings.base_url.clone(),
             extra_root_pem: None,

@@ -3,6 +3,7 @@
 mod body;
 mod client;
 mod config;
+pub mod import;
 pub mod instagram;
 mod transport;
 mod wire;

@@ -143,6 +143,40 @@ async fn socks_proxy(seen: Seen, upstream: SocketAddr, password: &'static str) -
     .await
 }
 
+/// A SOCKS4 proxy that leads every name and address to one server, or says no.
+async fn socks4_proxy(seen: Seen, upstream: SocketAddr, reply: u8) -> SocketAddr {
+    serve(move |mut socket| {
+        let seen = seen.clone();
+        async move {
+            let mut request = [0; 8];
+            socket.read_exact(&mut request).await.unwrap();
+            let [4, 1, high, low, a, b, c, d] = request else { panic!("no CONNECT of socks4") };
+            assert_eq!(zero_ended(&mut socket).await, "", "nobody's user");
+            let host = match [a, b, c, d] {
+                [0, 0, 0, _] => zero_ended(&mut socket).await,
+                [a, b, c, d] => format!("{a}.{b}.{c}.{d}"),
+            };
+            seen.push(format!("{host}:{}", u16::from_be_bytes([high, low])));
+            socket.write_all(&[0, reply, 0, 0, 0, 0, 0, 0]).await.unwrap();
+            if reply == 90 {
+                let mut server = TcpStream::connect(upstream).await.unwrap();
+                let _ = copy_bidirectional(&mut socket, &mut server).await;
+            }
+        }
+    })
+    .await
+}
+
+async fn zero_ended(socket: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        match socket.read_u8().await.unwrap() {
+            0 => return String::from_utf8(bytes).unwrap(),
+            byte => bytes.push(byte),
+        }
+    }
+}
+
 async fn text(socket: &mut TcpStream) -> String {
     let length = socket.read_u8().await.unwrap();
     let mut bytes = vec![0; usize::from(length)];
@@ -223,6 +257,26 @@ async fn requests_go_through_socks5_with_names_and_credentials() {
 }
 
 #[tokio::test]
+async fn requests_go_through_socks4_with_names_or_addresses() {
+    let (at_origin, at_proxy) = (Seen::default(), Seen::default());
+    let (server, root) = tls_origin(at_origin.clone()).await;
+    let through = proxy(format!("socks4a://{}", socks4_proxy(at_proxy.clone(), server, 90).await));
+    let answer = fetch("https://ig.sim.test/b", through, Some(root)).await.unwrap();
+    assert_eq!(answer.body, "hi");
+    assert_eq!(at_proxy.all(), ["ig.sim.test:443"]);
+
+    let server = origin(at_origin).await;
+    let through = proxy(format!("socks4://{}", socks4_proxy(at_proxy.clone(), server, 90).await));
+    // An address that nobody has: only the proxy can lead there.
+    let answer = fetch("http://192.0.2.7/a", through, None).await.unwrap();
+    assert_eq!(answer.body, "hi");
+    assert_eq!(at_proxy.all()[1], "192.0.2.7:80");
+
+    let through = format!("socks4a://{}", socks4_proxy(at_proxy, server, 91).await);
+    assert_eq!(refusal("http://ig.sim.test/", through).await, Kind::ProxyOther);
+}
+
+#[tokio::test]
 async fn refused_credentials() {
     let server = origin(Seen::default()).await;
     let address = http_proxy(Seen::default(), server, Some("nobody knows")).await;
@@ -242,9 +296,10 @@ async fn refused_credentials() {
 async fn a_dead_proxy_is_never_gone_around() {
     let seen = Seen::default();
     let server = origin(seen.clone()).await;
-    for scheme in ["http", "https", "socks5", "socks5h"] {
+    for scheme in ["http", "https", "socks4", "socks4a", "socks5", "socks5h"] {
         for url in [format!("http://{server}/"), format!("https://{server}/")] {
-            let through = format!("{scheme}://u:PLANTED@{}", nobody().await);
+            let user = if scheme.starts_with("socks4") { "" } else { "u:PLANTED@" };
+            let through = format!("{scheme}://{user}{}", nobody().await);
             assert_eq!(refusal(&url, through).await, Kind::ProxyConnect, "{scheme} {url}");
         }
     }

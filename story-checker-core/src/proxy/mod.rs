@@ -1,5 +1,6 @@
 //! The port that knows the ways out, and what a proxy is.
 
+mod list;
 mod memory;
 mod url;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+pub use self::list::{InvalidProxyList, read_list};
 pub use self::memory::StaticProxySource;
 pub use self::url::{InvalidProxy, ProxyScheme, ProxyUrl};
 use crate::clock::Timestamp;

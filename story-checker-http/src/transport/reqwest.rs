@@ -48,8 +48,8 @@ impl Default for ReqwestTransportConfig {
     }
 }
 
-/// The transport of real life: HTTP/1.1 and HTTP/2 over TCP, TLS, and http, https and socks5
-/// proxies.
+/// The transport of real life: HTTP/1.1 and HTTP/2 over TCP, TLS, and http, https, socks4 and
+/// socks5 proxies.
 ///
 /// A client of reqwest has one proxy for its whole life, so there is one per proxy, made when it is
 /// first needed.
