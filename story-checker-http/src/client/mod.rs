@@ -11,7 +11,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use lru::LruCache;
 use story_checker_core::checker::CheckContext;
-use story_checker_core::gate::Pass;
+use story_checker_core::gate::{KeyClass, Pass};
 use story_checker_core::session::{Credentials, SessionHandle};
 use story_checker_core::{
     Class, Evidence, Fault, RequestRecord, Scope, Secret, SessionId, Timestamp,
@@ -46,6 +46,8 @@ pub(crate) struct ClientConfig {
     pub(crate) cookie_echo: &'static [(&'static str, HeaderName)],
     /// Tokens that an answer sets by a header and later requests repeat.
     pub(crate) token_echo: &'static [TokenEcho],
+    /// What a good answer says of limits that are used up: which key has to rest, and until when.
+    pub(crate) usage: Option<fn(&Exchange) -> Vec<(KeyClass, Timestamp)>>,
     /// The longest body, decoded.
     pub(crate) max_body: usize,
     /// How long one exchange may take.
@@ -151,6 +153,11 @@ impl ApiClient {
         });
         if let Some(exchange) = &exchange {
             self.learn(session, exchange, outcome.as_ref().err());
+        }
+        if let (Ok(_), Some(exchange), Some(usage)) = (&outcome, &exchange, self.config.usage) {
+            for (class, until) in usage(exchange) {
+                pass.hold(class, until);
+            }
         }
         pass.settle(outcome.as_ref().err(), DEFAULT_BLOCK);
         match (outcome, exchange) {

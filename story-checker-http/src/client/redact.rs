@@ -21,6 +21,9 @@ const PLAIN_HEADERS: &[&str] = &[
     "user-agent",
     "vary",
     "x-ig-app-id",
+    "x-rate-limit-limit",
+    "x-rate-limit-remaining",
+    "x-rate-limit-reset",
     "x-requested-with",
 ];
 

@@ -52,6 +52,7 @@ impl Web {
             user_agent: urls.user_agent.clone(),
             cookie_echo: &COOKIE_ECHO,
             token_echo: &TOKEN_ECHO,
+            usage: None,
             max_body: config.max_body,
             timeout: config.request_timeout,
         };
