@@ -6,6 +6,7 @@ mod config;
 pub mod instagram;
 mod transport;
 mod wire;
+pub mod x;
 
 pub use url::Url;
 
