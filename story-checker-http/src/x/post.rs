@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use story_checker_core::{Item, MediaKind, MediaVariant, Timestamp};
+use story_checker_core::{Fault, Item, MediaKind, MediaVariant, Timestamp};
 
-use super::parse::{FoundMedia, FoundPost, PostsPage, is_id};
+use super::classify::{Read, judge, malformed, read};
+use super::parse::{FoundMedia, FoundPost, PostsAnswer, PostsPage, is_id, parse_posts};
 use super::problem::Problem;
 use crate::body::BodyError;
+use crate::client::Exchange;
 use crate::wire::{Number, Text};
 
 /// The time that ids count from, in milliseconds.
@@ -35,11 +37,35 @@ pub(super) struct Post {
 }
 
 impl Page {
-    /// Reads a page; if only one account was asked about, all of it must be that account's.
-    ///
-    /// # Errors
-    /// [`BodyError::Shape`] if an id is none, or an author another one.
-    pub(super) fn of(answer: PostsPage<'_>, author: Option<&str>) -> Result<Self, BodyError> {
+    /// Reads the posts of the account with this id, or those that a search found.
+    pub(super) fn read(exchange: &Exchange, id: Option<&str>) -> Result<Read<Self>, Fault> {
+        let standing = match read(exchange, parse_posts)? {
+            Read::Answer(PostsAnswer::Page(page)) => {
+                let page = Self::of(page, id);
+                return page
+                    .map(Read::Answer)
+                    .map_err(|error| malformed(exchange, &error.to_string()));
+            }
+            Read::Answer(PostsAnswer::Refused(problems)) => {
+                let is_meant = |problem: &&Problem| match (problem.subject(), id) {
+                    (Some(subject), Some(id)) => subject == id,
+                    _ => true,
+                };
+                judge(exchange, &problems.iter().filter(is_meant).collect::<Vec<_>>())?
+            }
+            Read::Standing(standing) => standing,
+        };
+        match id {
+            Some(_) => Ok(Read::Standing(standing)),
+            None => {
+                let text = "an answer about an account, but a search was asked for";
+                Err(malformed(exchange, text))
+            }
+        }
+    }
+
+    /// If only one account was asked about, all of the page must be that account's.
+    fn of(answer: PostsPage<'_>, author: Option<&str>) -> Result<Self, BodyError> {
         let PostsPage { posts, media, newest_id, next_token, problems } = answer;
         let foreign = |post: &FoundPost<'_>| {
             let by = post.author_id.as_ref().map(Text::as_str);
@@ -130,7 +156,6 @@ fn add(item: &mut Item, kind: MediaKind, url: Option<&Text<'_>>, size: Option<&F
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse::{PostsAnswer, parse_posts};
     use super::*;
 
     fn page(body: &str, author: Option<&str>) -> Result<Page, BodyError> {

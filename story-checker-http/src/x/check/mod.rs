@@ -1,5 +1,6 @@
 //! One check: from targets to proven answers.
 
+mod poll;
 mod posts;
 mod users;
 

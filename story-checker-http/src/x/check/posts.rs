@@ -4,18 +4,19 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use story_checker_core::cache::CacheEntry;
+use story_checker_core::gate::Pass;
 use story_checker_core::{Class, Fault, Scope, Target, Timestamp, Verdict};
 use tracing::warn;
 use url::Url;
 
+use super::poll::{Outcome, Poll, Start};
 use super::{Question, Round, State, Stop, TOKEN_IS_KNOWN, stops};
 use crate::client::Exchange;
 use crate::x::api::{SEARCH, TIMELINE, with};
-use crate::x::classify::{Read, Standing, judge, malformed, read};
+use crate::x::classify::{Read, Standing};
 use crate::x::config::Since;
-use crate::x::parse::{PostsAnswer, is_id, parse_posts};
-use crate::x::post::{Page, Post, time_of_id};
-use crate::x::problem::Problem;
+use crate::x::parse::is_id;
+use crate::x::post::{Page, time_of_id};
 use crate::x::user::User;
 
 /// How far back a search goes: 7 days, less what clocks may differ by.
@@ -24,28 +25,6 @@ const DEPTH: Duration = Duration::from_secs(7 * 86_400 - 300);
 const SLACK: Duration = Duration::from_secs(30);
 /// For how long the newest post that a check saw is remembered.
 const LAST_SEEN_TTL: Duration = Duration::from_secs(30 * 86_400);
-
-/// From where on posts count.
-#[derive(Clone, Copy)]
-enum Start {
-    /// After this one.
-    Post(u64),
-    /// Younger than this by the server's time.
-    Window(Duration),
-}
-
-/// What the pages about one target have shown.
-struct Poll {
-    start: Start,
-    /// The time by which posts are judged: the server's at the first page, or else ours.
-    now: Timestamp,
-    server_time: Option<Timestamp>,
-    /// The newest post of the first page: later pages hold older ones.
-    newest: Option<u64>,
-    posts: Vec<Post>,
-    problems: Vec<Problem>,
-    next: Option<String>,
-}
 
 /// Why a target has no answer.
 enum Break {
@@ -173,12 +152,12 @@ impl Round<'_> {
         &mut self,
         index: usize,
         url: Url,
-        pass: story_checker_core::gate::Pass,
+        pass: Pass,
     ) -> Result<Read<(Page, Exchange)>, Break> {
         let route = self.route(index);
         let Self { x, cx, session, .. } = *self;
         let id = self.slots[index].user_id();
-        let read = |exchange: &Exchange| read_page(exchange, id);
+        let read = |exchange: &Exchange| Page::read(exchange, id);
         let (read, exchange) = x.client.send(cx, session, pass, (route, url), read).await?;
         self.learn_time(&exchange);
         self.slots[index].own.push(exchange.record.clone());
@@ -206,57 +185,12 @@ impl Round<'_> {
     }
 
     async fn conclude(&mut self, index: usize, poll: Poll) -> Result<(), Fault> {
-        let Poll { start, now, server_time, newest, mut posts, problems, next } = poll;
-        posts.retain(|post| match start {
-            Start::Post(last) => post.first_id > last,
-            Start::Window(window) => now.since(post.at) < window,
-        });
-        posts.sort_by_key(|post| (post.at, post.id));
-        posts.dedup_by_key(|post| post.id);
-        let count = posts.len();
-        let items: Vec<_> = posts.into_iter().filter_map(|post| post.item).collect();
-
-        let since = match start {
-            Start::Post(last) => format!("post {last}"),
-            Start::Window(window) => (now - window).to_string(),
-        };
-        let mut facts: Vec<Cow<'static, str>> = vec![match server_time {
-            Some(at) => format!("the server's time was {at}").into(),
-            None => "the server did not tell its time; our clock was taken".into(),
-        }];
-        facts.extend(newest.map(|id| format!("the newest post is {id}").into()));
-        facts.extend(problems.iter().map(|problem| problem.fact().into()));
+        let (newest, server_time) = (poll.newest, poll.server_time);
+        let Outcome { verdict, items, mut facts } = poll.outcome()?;
         facts.extend(self.facts_of_question(index));
-        let verdict = if !items.is_empty() {
-            facts.insert(
-                0,
-                format!("{} of {count} posts since {since} have media", items.len()).into(),
-            );
-            if next.is_some() {
-                facts.push("there are more posts than were read: the oldest are missing".into());
-            }
-            let withheld = items.iter().filter(|item| item.media.is_empty());
-            facts.extend(
-                withheld.map(|item| format!("the media of post {} is withheld", item.id).into()),
-            );
-            Verdict::Active
-        } else if next.is_some() {
-            let text = format!(
-                "none of the first {count} posts since {since} has media, and there are more: raise max_pages, \
-                 or search for has:media"
-            );
-            return Err(Fault::new(Class::Permanent, Scope::Target, text));
-        } else if problems.iter().any(Problem::may_hide_media) {
-            let text =
-                "the platform could not fill in its answer, and what is missing may have media";
-            return Err(Fault::new(Class::Transient, Scope::Endpoint, text));
-        } else {
-            let fact =
-                format!("the answer is complete: {count} posts since {since}, none with media");
-            facts.insert(0, fact.into());
+        if verdict == Verdict::NoStory {
             facts.push(TOKEN_IS_KNOWN.into());
-            Verdict::NoStory
-        };
+        }
         self.remember_last_seen(index, newest).await;
         self.answer(index, verdict, (items, server_time), facts);
         Ok(())
@@ -324,29 +258,6 @@ impl Round<'_> {
             Question::Account(_) => self.x.timeline_url(slot.user_id().unwrap_or_default()),
             Question::Search(query) => self.x.search_url(query),
         }
-    }
-}
-
-/// Reads a page of posts; those of the account with this id, or of a search.
-fn read_page(exchange: &Exchange, id: Option<&str>) -> Result<Read<Page>, Fault> {
-    let standing = match read(exchange, parse_posts)? {
-        Read::Answer(PostsAnswer::Page(page)) => {
-            let page =
-                Page::of(page, id).map_err(|error| malformed(exchange, &error.to_string()))?;
-            return Ok(Read::Answer(page));
-        }
-        Read::Answer(PostsAnswer::Refused(problems)) => {
-            let is_meant = |problem: &&Problem| match (problem.subject(), id) {
-                (Some(subject), Some(id)) => subject == id,
-                _ => true,
-            };
-            judge(exchange, &problems.iter().filter(is_meant).collect::<Vec<_>>())?
-        }
-        Read::Standing(standing) => standing,
-    };
-    match id {
-        Some(_) => Ok(Read::Standing(standing)),
-        None => Err(malformed(exchange, "an answer about an account, but a search was asked for")),
     }
 }
 
