@@ -8,3 +8,4 @@ mod secrets;
 mod sockets;
 mod support;
 mod verdicts;
+mod x;
