@@ -47,12 +47,15 @@ pub(crate) struct ClientConfig {
     /// Tokens that an answer sets by a header and later requests repeat.
     pub(crate) token_echo: &'static [TokenEcho],
     /// What a good answer says of limits that are used up: which key has to rest, and until when.
-    pub(crate) usage: Option<fn(&Exchange) -> Vec<(KeyClass, Timestamp)>>,
+    pub(crate) usage: Option<Usage>,
     /// The longest body, decoded.
     pub(crate) max_body: usize,
     /// How long one exchange may take.
     pub(crate) timeout: Duration,
 }
+
+/// Reads which keys have to rest, and until when, from an answer.
+pub(crate) type Usage = fn(&Exchange) -> Vec<(KeyClass, Timestamp)>;
 
 /// A token that travels in headers.
 #[derive(Debug)]
