@@ -478,8 +478,8 @@ async fn a_search_goes_back_seven_days_at_most() {
         days(&world.asked(SEARCH, "start_time").await),
         days(&world.asked(&route, "start_time").await),
     );
-    assert!(search < 7.0 && search > 6.9, "{search}");
-    assert!(account >= 30.0 && account < 30.1, "{account}");
+    assert!((6.9..7.0).contains(&search), "{search}");
+    assert!((30.0..30.1).contains(&account), "{account}");
 
     // A post that is older than that is no place to go on from.
     let since = Since::LastSeen { first: Duration::from_secs(3_600) };
@@ -588,6 +588,27 @@ async fn without_a_good_token_nothing_is_asked() {
     world.session.update(|credentials| *credentials = Credentials::default());
     all(&world.check(&accounts(&["a"])).await, Class::AuthRequired, Scope::Session);
     assert!(world.seen().await.is_empty());
+}
+
+#[tokio::test]
+async fn bounds_of_the_configuration_hold() {
+    let world = World::of_a(|config| {
+        config.max_body = 1_000;
+        config.request_timeout = Duration::from_millis(200);
+        config.user_agent = "team-tool/1".into();
+        config.max_batch = NonZeroUsize::new(3).unwrap();
+        config.user_ttl = Duration::ZERO;
+    })
+    .await;
+    assert_eq!(world.profile.max_batch.get(), 3);
+    let long = page(&[text(30, 7, 60)], 30) + &" ".repeat(1_000);
+    world.answer_once(&timeline(7), json(200, long)).await;
+    world.answer(&timeline(7), json(200, EMPTY).set_delay(Duration::from_secs(30))).await;
+    all(&world.check(&accounts(&["a"])).await, Class::Malformed, Scope::Endpoint);
+    all(&world.check(&accounts(&["a"])).await, Class::Timeout, Scope::Endpoint);
+    // Nothing was remembered.
+    assert_eq!(world.seen().await, [USERS, &timeline(7), USERS, &timeline(7)]);
+    assert_eq!(world.requests().await[0].headers["user-agent"], "team-tool/1");
 }
 
 #[tokio::test]
