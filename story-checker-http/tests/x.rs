@@ -271,7 +271,13 @@ async fn not_found_and_suspended_also_come_as_404() {
         world.answer(USERS, json(status, body)).await;
         assert_eq!(words(&world.check(&accounts(&["a"])).await), [word]);
     }
-    // What names nobody can only be about a single name.
+    // Somebody else's is not believed, and what names nobody can only be about a single name.
+    for status in [200, 404] {
+        let world = World::new().await;
+        let other = problem("resource-not-found", "b", "Could not find user: [b].");
+        world.answer(USERS, json(status, errors(&[other]))).await;
+        all(&world.check(&accounts(&["a"])).await, Class::Malformed, Scope::Endpoint);
+    }
     let world = World::new().await;
     world.answer(USERS, json(404, own)).await;
     all(&world.check(&accounts(&["a", "b"])).await, Class::Malformed, Scope::Endpoint);
@@ -404,6 +410,19 @@ async fn each_new_post_is_reported_once() {
     assert_eq!(asked, [None, None, Some("50"), Some("61"), Some("61")]);
     let starts = world.asked(&route, "start_time").await;
     assert!(starts[0].is_some() && starts[2..].iter().all(Option::is_none), "{starts:?}");
+}
+
+#[tokio::test]
+async fn an_empty_first_page_does_not_hide_what_is_newest() {
+    let since = Since::LastSeen { first: Duration::from_secs(3_600) };
+    let world = World::of_a(|config| config.since = since).await;
+    let route = timeline(7);
+    let first = r#"{"meta":{"result_count":0,"next_token":"p2"}}"#.to_owned();
+    world.answer_page(&route, None, first).await;
+    world.answer_page(&route, Some("p2"), page(&[photo(49, 7, 20)], 49)).await;
+    assert_eq!(words(&world.check(&accounts(&["a"])).await), ["active"]);
+    assert_eq!(words(&world.check(&accounts(&["a"])).await), ["no_story"]);
+    assert_eq!(world.asked(&route, "since_id").await[2].as_deref(), Some("49"));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::Value;
 use story_checker_core::{Class, Fault, Scope};
 
+use super::api::SEARCH;
 use super::limit::rest;
 use super::problem::Problem;
 use crate::body::BodyError;
@@ -111,9 +112,11 @@ const ROWS: &[Row] = &[
             "the platform keeps a field back and everything else with it; if that stays, the platform has changed") },
 ];
 
-/// Reads a regular answer with `parse`; what is none says something about the account, or is a fault.
+/// Reads a regular answer with `parse`. What is none says something about the account that was
+/// `asked` about, by name or id, if it was a single one; or it is a fault.
 pub(super) fn read<'a, T>(
     exchange: &'a Exchange,
+    asked: Option<&str>,
     parse: impl FnOnce(&'a [u8]) -> Result<T, BodyError>,
 ) -> Result<Read<T>, Fault> {
     let shape = if exchange.status == StatusCode::OK && exchange.is_json() {
@@ -124,12 +127,16 @@ pub(super) fn read<'a, T>(
     } else {
         None
     };
-    classify(exchange, shape).map(Read::Standing)
+    classify(exchange, asked, shape).map(Read::Standing)
 }
 
 /// What an answer without data means. In order: redirect, whose answer it is, content type, JSON, the
 /// body's own words.
-pub(super) fn classify(exchange: &Exchange, shape: Option<BodyError>) -> Result<Standing, Fault> {
+fn classify(
+    exchange: &Exchange,
+    asked: Option<&str>,
+    shape: Option<BodyError>,
+) -> Result<Standing, Fault> {
     if exchange.status.is_redirection() {
         return Err(match exchange.redirect_path(|_| false) {
             Some(_) => malformed(exchange, "a redirect where an answer should be"),
@@ -157,12 +164,16 @@ pub(super) fn classify(exchange: &Exchange, shape: Option<BodyError>) -> Result<
     let problems = Problem::all(body);
     match shape.filter(|_| problems.is_empty()) {
         Some(error) => Err(malformed(exchange, &error.to_string())),
-        None => judge(exchange, &problems.iter().collect::<Vec<_>>()),
+        None => judge(exchange, asked, &problems.iter().collect::<Vec<_>>()),
     }
 }
 
 /// What problems mean that came in this answer. The first row of the table that fits counts.
-pub(super) fn judge(exchange: &Exchange, problems: &[&Problem]) -> Result<Standing, Fault> {
+pub(super) fn judge(
+    exchange: &Exchange,
+    asked: Option<&str>,
+    problems: &[&Problem],
+) -> Result<Standing, Fault> {
     let status = exchange.status.as_u16();
     let Some(row) = ROWS.iter().find(|row| row.fits(status, problems)) else {
         return Err(match status {
@@ -174,12 +185,21 @@ pub(super) fn judge(exchange: &Exchange, problems: &[&Problem]) -> Result<Standi
         });
     };
     match row.means {
-        Means::Standing(standing) => Ok(standing),
+        Means::Standing(standing) => {
+            let is_asked =
+                |subject: &str| asked.is_some_and(|asked| subject.eq_ignore_ascii_case(asked));
+            let mut subjects = problems.iter().filter_map(|problem| problem.subject());
+            if asked.is_some() && subjects.all(|subject| is_asked(&subject)) {
+                Ok(standing)
+            } else {
+                Err(malformed(exchange, "an answer about an account that was not asked about"))
+            }
+        }
         Means::Limit => Err(limit(exchange)),
         Means::Server => Err(exchange.server_error()),
         // A query is its author's; everything else in a request is ours.
         Means::Fault(Class::Permanent, Scope::Ours, _)
-            if status == 400 && exchange.holds("\"query\"") =>
+            if exchange.route == SEARCH && exchange.holds("\"query\"") =>
         {
             let text = "the platform does not accept the query: correct it";
             Err(exchange.fault(Class::Permanent, Scope::Target, text))

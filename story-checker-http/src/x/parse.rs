@@ -67,7 +67,7 @@ struct PostsBody<'a> {
 #[derive(Debug, Deserialize)]
 pub(super) struct FoundPost<'a> {
     #[serde(borrow, default)]
-    pub(super) attachments: Option<Attachments<'a>>,
+    attachments: Option<Attachments<'a>>,
     #[serde(borrow, default)]
     pub(super) author_id: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -81,9 +81,9 @@ pub(super) struct FoundPost<'a> {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Attachments<'a> {
+struct Attachments<'a> {
     #[serde(borrow, default)]
-    pub(super) media_keys: Option<Vec<Text<'a>>>,
+    media_keys: Option<Vec<Text<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -131,7 +131,12 @@ struct Meta<'a> {
     result_count: Number,
 }
 
-impl FoundPost<'_> {
+impl<'a> FoundPost<'a> {
+    pub(super) fn media_keys(&self) -> &[Text<'a>] {
+        let keys = self.attachments.as_ref().and_then(|all| all.media_keys.as_deref());
+        keys.unwrap_or_default()
+    }
+
     /// The id it had before it was edited, if it was.
     pub(super) fn first_id(&self) -> Option<&str> {
         let history = [&self.edit_history_post_ids, &self.edit_history_tweet_ids];

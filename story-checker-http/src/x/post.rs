@@ -39,28 +39,16 @@ pub(super) struct Post {
 impl Page {
     /// Reads the posts of the account with this id, or those that a search found.
     pub(super) fn read(exchange: &Exchange, id: Option<&str>) -> Result<Read<Self>, Fault> {
-        let standing = match read(exchange, parse_posts)? {
+        match read(exchange, id, parse_posts)? {
             Read::Answer(PostsAnswer::Page(page)) => {
                 let page = Self::of(page, id);
-                return page
-                    .map(Read::Answer)
-                    .map_err(|error| malformed(exchange, &error.to_string()));
+                page.map(Read::Answer).map_err(|error| malformed(exchange, &error.to_string()))
             }
             Read::Answer(PostsAnswer::Refused(problems)) => {
-                let is_meant = |problem: &&Problem| match (problem.subject(), id) {
-                    (Some(subject), Some(id)) => subject == id,
-                    _ => true,
-                };
-                judge(exchange, &problems.iter().filter(is_meant).collect::<Vec<_>>())?
+                let problems: Vec<_> = problems.iter().collect();
+                judge(exchange, id, &problems).map(Read::Standing)
             }
-            Read::Standing(standing) => standing,
-        };
-        match id {
-            Some(_) => Ok(Read::Standing(standing)),
-            None => {
-                let text = "an answer about an account, but a search was asked for";
-                Err(malformed(exchange, text))
-            }
+            Read::Standing(standing) => Ok(Read::Standing(standing)),
         }
     }
 
@@ -73,6 +61,10 @@ impl Page {
         };
         if posts.iter().any(foreign) {
             return Err(BodyError::Shape("a post is not of the account that was asked about"));
+        }
+        let untold = |post: &FoundPost<'_>| post.media_keys().is_empty();
+        if !media.is_empty() && posts.iter().all(untold) {
+            return Err(BodyError::Shape("it holds media, but no post tells of them"));
         }
         let newest = newest_id.as_ref().map(|id| number(id.as_str())).transpose()?;
         let posts = posts.iter().map(|post| Post::of(post, &media)).collect::<Result<_, _>>()?;
@@ -92,8 +84,7 @@ impl Post {
         let first_id = found.first_id().map_or(Ok(id), number)?;
         let told = found.created_at.as_ref().and_then(|at| at.0.parse().ok());
         let at = told.unwrap_or_else(|| time_of_id(id));
-        let keys = found.attachments.as_ref().and_then(|all| all.media_keys.as_deref());
-        let keys = keys.unwrap_or_default();
+        let keys = found.media_keys();
         let item = (!keys.is_empty()).then(|| {
             let find = |key: &Text<'_>| media.iter().find(|media| media.media_key == *key);
             item(id, at, keys.iter().filter_map(find))
@@ -230,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_and_authors_must_be_right() {
+    fn ids_authors_and_media_must_fit() {
         let shape = |result: Result<Page, BodyError>| matches!(result, Err(BodyError::Shape(_)));
         let one = |post: &str| format!(r#"{{"data":[{post}],"meta":{{"result_count":1}}}}"#);
         assert!(page(&one(r#"{"id":"1","author_id":7}"#), Some("7")).is_ok());
@@ -240,6 +231,8 @@ mod tests {
         assert!(shape(page(&one(r#"{"id":"x"}"#), None)));
         assert!(shape(page(&one(r#"{"id":"1","edit_history_post_ids":["x"]}"#), None)));
         assert!(shape(page(r#"{"meta":{"result_count":0,"newest_id":"x"}}"#, None)));
+        let media = r#"{"data":[{"id":"1"}],"includes":{"media":[{"media_key":"3_1"}]},"meta":{"result_count":1}}"#;
+        assert!(shape(page(media, None)));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) struct Poll {
     /// The time by which posts are judged: the server's at the first page, or else ours.
     pub(super) now: Timestamp,
     pub(super) server_time: Option<Timestamp>,
-    /// The newest post of the first page: later pages hold older ones.
+    /// The newest post of the first page that has one.
     pub(super) newest: Option<u64>,
     pub(super) posts: Vec<Post>,
     pub(super) problems: Vec<Problem>,

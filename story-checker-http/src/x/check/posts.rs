@@ -104,6 +104,8 @@ impl Round<'_> {
                 let text = "a page of posts says that it comes after itself";
                 return Err(Fault::new(Class::Malformed, Scope::Endpoint, text).into());
             }
+            // Later pages hold older posts, but the first may hold none.
+            poll.newest = poll.newest.or(page.newest());
             poll.posts.extend(page.posts);
             poll.problems.extend(page.problems);
             poll.next = page.next;

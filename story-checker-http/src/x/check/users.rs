@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use http::StatusCode;
 use story_checker_core::{Fault, Verdict};
 use tracing::warn;
 
@@ -140,16 +141,22 @@ impl Round<'_> {
 
 /// What the answer says about each name, in their order.
 fn found(exchange: &Exchange, names: &[&str]) -> Result<Vec<Result<Found, Fault>>, Fault> {
-    let answer = match read(exchange, parse_users)? {
-        Read::Answer(answer) => answer,
-        // A 404 may list the names like a 200. One that does not can only mean a single name.
-        Read::Standing(standing) => match parse_users(&exchange.body) {
-            Ok(answer) => answer,
-            Err(_) if names.len() == 1 => return Ok(vec![Ok(Found::Standing(standing))]),
-            Err(error) => return Err(malformed(exchange, &error.to_string())),
+    let alone = match names {
+        [name] => Some(*name),
+        _ => None,
+    };
+    // A 404 may list the names like a 200.
+    let listed = (exchange.status == StatusCode::NOT_FOUND && exchange.is_json())
+        .then(|| parse_users(&exchange.body).ok())
+        .flatten();
+    let answer = match listed {
+        Some(answer) => answer,
+        None => match read(exchange, alone, parse_users)? {
+            Read::Answer(answer) => answer,
+            Read::Standing(standing) => return Ok(vec![Ok(Found::Standing(standing))]),
         },
     };
-    Ok(names.iter().map(|name| find(exchange, &answer, name, names.len() == 1)).collect())
+    Ok(names.iter().map(|name| find(exchange, &answer, name, alone.is_some())).collect())
 }
 
 fn find(
@@ -163,7 +170,7 @@ fn find(
         None => alone,
     };
     let problems: Vec<_> = answer.problems.iter().filter(is_meant).collect();
-    let judged = (!problems.is_empty()).then(|| judge(exchange, &problems));
+    let judged = (!problems.is_empty()).then(|| judge(exchange, Some(name), &problems));
     let user = answer.users.iter().find(|user| user.username.as_str().eq_ignore_ascii_case(name));
     match (user, judged) {
         (Some(_), Some(Ok(_))) => {

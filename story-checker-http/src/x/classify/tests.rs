@@ -57,7 +57,7 @@ fn every_row_of_the_catalogue() {
     use Class::{
         AuthRequired, Blocked, ChallengeRequired, Malformed, Permanent, RateLimited, Transient,
     };
-    use Scope::{App, Endpoint, Ours, Proxy, Session, Target};
+    use Scope::{App, Endpoint, Ours, Proxy, Session};
 
     let about_blank = |status: u16, title: &str| {
         json(status, &format!(r#"{{"title":"{title}","type":"about:blank","status":{status}}}"#))
@@ -109,13 +109,6 @@ fn every_row_of_the_catalogue() {
             ),
             Permanent,
             Ours,
-            None,
-        ),
-        (
-            "X400",
-            problem(400, "invalid-request", r#","errors":[{"parameters":{"query":["(("]}}]"#),
-            Permanent,
-            Target,
             None,
         ),
         ("X-hydration", inline("field-hydration-failure", "x"), Transient, Endpoint, None),
@@ -219,22 +212,45 @@ fn answers_about_the_account_are_no_faults() {
             }
         }
     }
-    let of_another = inline("resource-not-found", "x").body.to_vec();
-    let of_another = String::from_utf8(of_another).unwrap().replace("\"7\"", "\"8\"");
-    assert_eq!(fault_of(&json(200, &of_another), "another").class, Class::Malformed);
+}
+
+#[test]
+fn an_answer_about_somebody_else_is_not_believed() {
+    for body in [
+        r#"{"errors":[{"value":"8","type":"x/resource-not-found"}]}"#,
+        r#"{"resource_id":8,"type":"x/resource-not-found"}"#,
+        r#"{"errors":[{"value":"7","type":"x/resource-not-found"},{"value":"8","type":"x"}]}"#,
+    ] {
+        for status in [200, 404] {
+            let fault = fault_of(&json(status, body), body);
+            assert_eq!((fault.class, fault.scope), (Class::Malformed, Scope::Endpoint), "{body}");
+        }
+    }
+}
+
+#[test]
+fn a_query_that_is_refused_is_its_authors() {
+    let body = r#","errors":[{"parameters":{"query":["(("]}}]"#;
+    let fault = |route| {
+        let exchange = Exchange { route, ..problem(400, "invalid-request", body) };
+        let fault = classify(&exchange, None, None).unwrap_err();
+        (fault.class, fault.scope)
+    };
+    assert_eq!(fault("search"), (Class::Permanent, Scope::Target));
+    assert_eq!(fault("timeline"), (Class::Permanent, Scope::Ours));
 }
 
 #[test]
 fn a_regular_answer_needs_no_table() {
     let empty = json(200, r#"{"meta":{"result_count":0}}"#);
-    assert!(matches!(read(&empty, parse_posts), Ok(Read::Answer(_))));
+    assert!(matches!(read(&empty, None, parse_posts), Ok(Read::Answer(_))));
 }
 
 #[test]
 fn without_a_proxy_our_own_way_pays() {
     let mut page = exchange(200, &[("content-type", "text/html")], "<html>");
     page.proxied = false;
-    assert_eq!(classify(&page, None).unwrap_err().scope, Scope::Endpoint);
+    assert_eq!(classify(&page, None, None).unwrap_err().scope, Scope::Endpoint);
 }
 
 #[test]
@@ -248,7 +264,7 @@ fn no_text_quotes_the_body() {
         plain(403, "PLANTED"),
         exchange(302, &[("location", "https://portal.test/PLANTED")], ""),
     ] {
-        let fault = classify(&exchange, None).unwrap_err();
+        let fault = classify(&exchange, None, None).unwrap_err();
         assert!(!format!("{fault} {fault:?}").contains("PLANTED"), "{fault}");
     }
 }
