@@ -7,6 +7,7 @@ pub mod import;
 pub mod instagram;
 mod transport;
 mod wire;
+pub mod x;
 
 pub use url::Url;
 

@@ -9,3 +9,4 @@ mod secrets;
 mod sockets;
 mod support;
 mod verdicts;
+mod x;
