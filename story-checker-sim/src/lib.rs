@@ -2,10 +2,15 @@
 
 mod accounts;
 mod admin;
+mod answer;
 mod audit;
+mod catalogue;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod config;
+mod delivery;
+mod form;
+mod graph;
 mod handle;
 mod hash;
 mod platform;
@@ -17,15 +22,20 @@ mod time;
 mod traffic;
 #[cfg(feature = "transport")]
 mod transport;
+mod web;
+mod x;
 
 pub use accounts::{
     AccountKind, AccountScript, ScriptedStory, Truth, TruthItem, TruthKind, numbered_id,
     numbered_name,
 };
 pub use audit::{AuditRecord, AuditSummary, RequestFilter};
+pub use catalogue::{Row, row, rows};
 pub use config::{ConfigError, Latency, Limit, ParseError, Population, SimConfig};
+pub use delivery::Delivery;
+pub use form::Form;
 pub use platform::{Plan, Platform};
-pub use request::{Peer, ProxyId, Request, Route};
+pub use request::{Api, Peer, ProxyId, Request, Route};
 #[cfg(feature = "server")]
 pub use server::{
     ProxyCredentials, ProxyInfo, ProxyKind, ProxySpec, ProxyStats, Server, ServerConfig, SimClock,

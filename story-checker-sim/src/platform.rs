@@ -1,30 +1,28 @@
 //! The platform: one request in, one planned answer out.
 
-use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::accounts::{AccountScript, Accounts, Truth, VIEWER_BASE};
+use crate::accounts::{AccountScript, Accounts, Truth};
+use crate::answer::{Answer, Asked};
 use crate::audit::{Audit, AuditRecord, AuditSummary, RequestFilter, Violations};
 use crate::config::{ConfigError, Latency, SimConfig};
+use crate::delivery::Delivery;
+use crate::graph::Graph;
 use crate::hash;
-use crate::render;
-use crate::request::{Peer, Request, Route};
+use crate::request::{Api, Peer, Request, Route};
 use crate::time::{Timestamp, millis};
 use crate::traffic::{Arrival, Flight, SessionState, Traffic};
+use crate::web;
+use crate::x::X;
 
-/// The most reels that one request may ask for.
-const MAX_REELS: usize = 50;
 /// Every so many requests a session gets a fresh routing cookie.
 const COOKIE_EVERY: u64 = 64;
 /// The last second that the `date` header can say: the end of the year 9999.
 const LAST_SECOND: u64 = 253_402_300_799;
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// The answer to one request, and when to give it.
 #[derive(Debug)]
@@ -36,8 +34,10 @@ pub struct Plan {
     pub status: StatusCode,
     /// The headers, `date` among them.
     pub headers: HeaderMap,
-    /// The body.
+    /// The body, whole and not packed.
     pub body: Bytes,
+    /// How the body is handed over, if at all.
+    pub delivery: Delivery,
     /// Marks the session as busy: hold it through the delay and until the body was handed over, then
     /// drop it.
     pub flight: Flight,
@@ -52,12 +52,11 @@ pub struct Platform {
     accounts: Accounts,
     traffic: Mutex<Traffic>,
     audit: Mutex<Audit>,
+    graph: Graph,
+    x: X,
     /// The last `date` header: it stays the same for a second.
     date: Mutex<(u64, HeaderValue)>,
 }
-
-/// Status, content type and body of an answer.
-type Answer = (StatusCode, HeaderValue, Cow<'static, str>);
 
 impl Platform {
     /// Makes a platform.
@@ -71,6 +70,8 @@ impl Platform {
             accounts: Accounts::new(config.seed, config.sessions, config.population.clone()),
             traffic: Mutex::new(Traffic::new(&config)),
             audit: Mutex::new(Audit::new(config.audit_capacity)),
+            graph: Graph::new(&config),
+            x: X::new(&config),
             date: Mutex::new((0, date(0))),
             config,
         })
@@ -83,14 +84,17 @@ impl Platform {
 
     /// Answers a request to the platform itself, and audits it.
     pub(crate) fn serve(&self, request: &Request<'_>, now: Timestamp, peer: &Peer) -> Plan {
-        let route = Route::of(request);
-        let sessionid = request.cookie("sessionid");
+        let (api, route) = (Api::of(request), Route::of(request));
+        let sessionid = request.cookie("sessionid").filter(|_| api == Api::Web);
         let (session, arrival) = {
             let mut traffic = self.traffic();
             let session = sessionid.and_then(|id| traffic.find(&id));
             (session, traffic.arrive(session, peer.address(), now))
         };
-        let mut plan = self.plan(self.answer(request, route, session, &arrival, now), now);
+        let asked = Asked { request, route, now, accounts: &self.accounts, form: None };
+        let answer = self.answer(api, &asked, session, &arrival);
+        let over_limit = answer.over_limit;
+        let mut plan = self.plan(answer, now);
         self.audit_log().record(
             AuditRecord {
                 time: now,
@@ -100,7 +104,7 @@ impl Platform {
                 status: plan.status.as_u16(),
             },
             Violations {
-                limit: arrival.wait.is_some(),
+                limit: over_limit,
                 overlap: arrival.overlap,
                 address_changed: arrival.address_changed,
                 direct: self.config.expect_proxy && peer.proxy.is_none(),
@@ -211,81 +215,37 @@ impl Platform {
 
     fn answer(
         &self,
-        request: &Request<'_>,
-        route: Route,
+        api: Api,
+        asked: &Asked<'_>,
         session: Option<usize>,
         arrival: &Arrival,
-        now: Timestamp,
     ) -> Answer {
-        let json = |status, body: &'static str| (status, JSON, Cow::Borrowed(body));
         if arrival.wait.is_some() {
-            return json(StatusCode::TOO_MANY_REQUESTS, "");
+            return Answer::json(StatusCode::TOO_MANY_REQUESTS, "").with_over_limit();
         }
-        if arrival.state == Some(SessionState::Challenged) {
-            return json(StatusCode::BAD_REQUEST, render::CHECKPOINT_REQUIRED);
+        match api {
+            Api::Web => web::answer(asked, session, arrival.state, self.config.pad),
+            Api::Graph => self.graph.answer(asked),
+            Api::X => self.x.answer(asked),
         }
-        if route == Route::Other {
-            return (StatusCode::NOT_FOUND, HTML, render::NOT_FOUND_PAGE.into());
-        }
-        if !request.has_header("x-ig-app-id") {
-            return json(StatusCode::BAD_REQUEST, render::USERAGENT_MISMATCH);
-        }
-        let viewer = session.filter(|_| arrival.state == Some(SessionState::LoggedIn));
-        match (route, viewer) {
-            (Route::Profile, None) => json(StatusCode::UNAUTHORIZED, render::LOGIN_REQUIRED),
-            (Route::Profile, Some(_)) => self.profile(request, now),
-            (Route::Reels, viewer) => self.reels(request, viewer.is_some(), now),
-            (_, None) => json(StatusCode::OK, render::NO_VIEWER),
-            (_, Some(index)) => {
-                let body = render::viewer(VIEWER_BASE + index as u64, &Traffic::username(index));
-                (StatusCode::OK, JSON, body.into())
-            }
-        }
-    }
-
-    fn profile(&self, request: &Request<'_>, now: Timestamp) -> Answer {
-        let name = request.params("username").next().unwrap_or_default();
-        match self.accounts.by_name(&name, now).filter(|account| account.exists()) {
-            Some(account) => (StatusCode::OK, JSON, render::profile(&account).into()),
-            None => (StatusCode::NOT_FOUND, JSON, render::USER_NOT_FOUND.into()),
-        }
-    }
-
-    fn reels(&self, request: &Request<'_>, logged_in: bool, now: Timestamp) -> Answer {
-        let mut ids: Vec<u64> = Vec::with_capacity(1);
-        for (index, id) in request.params("reel_ids").enumerate() {
-            if index == MAX_REELS {
-                return (StatusCode::BAD_REQUEST, JSON, render::INVALID_REEL_LIST.into());
-            }
-            // A name where an id belongs is nobody, as on the real platform.
-            if let Some(id) = str::from_utf8(&id).ok().and_then(|id| id.parse().ok())
-                && !ids.contains(&id)
-            {
-                ids.push(id);
-            }
-        }
-        if !logged_in {
-            return (StatusCode::OK, JSON, render::EMPTY_REELS.into());
-        }
-        let accounts: Vec<_> =
-            ids.into_iter().filter_map(|id| self.accounts.by_id(id, now)).collect();
-        (StatusCode::OK, JSON, render::reels(accounts.iter(), self.config.pad).into())
     }
 
     /// A plan for a JSON answer without delay.
     pub(crate) fn plan_json(&self, status: StatusCode, body: String, now: Timestamp) -> Plan {
-        self.plan((status, JSON, body.into()), now)
+        self.plan(Answer::json(status, body), now)
     }
 
-    fn plan(&self, (status, content_type, body): Answer, now: Timestamp) -> Plan {
-        let mut headers = HeaderMap::with_capacity(4);
-        headers.insert(header::CONTENT_TYPE, content_type);
+    fn plan(&self, answer: Answer, now: Timestamp) -> Plan {
+        let Answer { status, mut headers, body, .. } = answer;
         headers.insert(header::DATE, self.date(now));
-        let body = match body {
-            Cow::Borrowed(body) => Bytes::from_static(body.as_bytes()),
-            Cow::Owned(body) => body.into(),
-        };
-        Plan { delay: Duration::ZERO, status, headers, body, flight: Flight::default() }
+        Plan {
+            delay: Duration::ZERO,
+            status,
+            headers,
+            body,
+            delivery: Delivery::Whole,
+            flight: Flight::default(),
+        }
     }
 
     fn date(&self, now: Timestamp) -> HeaderValue {

@@ -6,14 +6,9 @@ use crate::accounts::{Account, AccountKind, TruthItem};
 use crate::hash;
 
 pub(crate) const EMPTY_REELS: &str = r#"{"reels":{},"reels_media":[],"status":"ok"}"#;
-pub(crate) const NO_VIEWER: &str = r#"{"data":{"user":null},"status":"ok"}"#;
 pub(crate) const USER_NOT_FOUND: &str =
     r#"{"message":"User not found","status":"fail","error_type":"user_not_found"}"#;
-pub(crate) const LOGIN_REQUIRED: &str = r#"{"message":"Please wait a few minutes before you try again.","require_login":true,"igweb_rollout":true,"status":"fail"}"#;
-pub(crate) const USERAGENT_MISMATCH: &str = r#"{"message":"useragent mismatch","status":"fail"}"#;
-pub(crate) const CHECKPOINT_REQUIRED: &str = r#"{"message":"checkpoint_required","checkpoint_url":"/challenge/?next=/","lock":false,"flow_render_type":0,"status":"fail"}"#;
 pub(crate) const INVALID_REEL_LIST: &str = r#"{"message":"Invalid reel id list","status":"fail"}"#;
-pub(crate) const NOT_FOUND_PAGE: &str = "<!DOCTYPE html>\n<html lang=\"en\"><head><title>Page not found</title></head><body><h2>Sorry, this page isn't available.</h2></body></html>\n";
 
 /// Half of what one more size of an image adds to a reel.
 const HALF_CANDIDATE: usize = 55;

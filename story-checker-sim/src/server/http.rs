@@ -72,7 +72,7 @@ pub(super) async fn answer(
     peer: Peer,
 ) -> hyper::Response<PlanBody> {
     let plan = host.platform.handle(&Request::from(request), host.clock.now(), &peer);
-    let Plan { delay, status, headers, body, flight } = plan;
+    let Plan { delay, status, headers, body, flight, .. } = plan;
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }

@@ -1,0 +1,79 @@
+//! What the endpoints of every platform answer with.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use crate::accounts::Accounts;
+use crate::catalogue::Row;
+use crate::form::Form;
+use crate::request::{Request, Route};
+use crate::time::Timestamp;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// A request as the API that it is for gets it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) route: Route,
+    pub(crate) now: Timestamp,
+    pub(crate) accounts: &'a Accounts,
+    /// The odd form that a rule wants the answer in.
+    pub(crate) form: Option<Form>,
+}
+
+/// Status, headers (without `date`) and body of an answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// Whether the request broke a limit of its API, for the audit.
+    pub(crate) over_limit: bool,
+}
+
+impl Answer {
+    pub(crate) fn json(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(status, Some(JSON), body)
+    }
+
+    /// An answer of the catalogue.
+    pub(crate) fn row(row: &'static Row) -> Self {
+        let status = StatusCode::from_u16(row.status).expect("a test checks every row");
+        let content_type = Some(row.content_type).filter(|text| !text.is_empty());
+        let answer = Self::new(status, content_type.map(HeaderValue::from_static), row.body);
+        row.headers.iter().fold(answer, |answer, (name, value)| {
+            let value = HeaderValue::from_static(value);
+            answer.with_header(HeaderName::from_static(name), value)
+        })
+    }
+
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Marks the request as one that broke a limit.
+    pub(crate) fn with_over_limit(mut self) -> Self {
+        self.over_limit = true;
+        self
+    }
+
+    fn new(
+        status: StatusCode,
+        content_type: Option<HeaderValue>,
+        body: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let mut headers = HeaderMap::with_capacity(4);
+        if let Some(content_type) = content_type {
+            headers.insert(header::CONTENT_TYPE, content_type);
+        }
+        let body = match body.into() {
+            Cow::Borrowed(body) => Bytes::from_static(body.as_bytes()),
+            Cow::Owned(body) => body.into(),
+        };
+        Self { status, headers, body, over_limit: false }
+    }
+}
