@@ -159,6 +159,11 @@ impl Account {
         self.kind != AccountKind::NotFound
     }
 
+    /// The active stories, oldest first, whoever may see them.
+    pub(crate) fn stories(&self) -> &[TruthItem] {
+        &self.stories
+    }
+
     /// The active stories that the sessions may see, oldest first.
     pub(crate) fn visible(&self) -> &[TruthItem] {
         match self.kind {

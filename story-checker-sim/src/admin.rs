@@ -1,5 +1,7 @@
 //! The admin API below `/_sim/`: the truth, the audit and the switches, for tests in other processes.
 
+mod official;
+
 use std::borrow::Cow;
 
 use http::{Method, StatusCode};
@@ -40,6 +42,8 @@ fn dispatch(
     let (head, tail) = path.split_once('/').unwrap_or((path, ""));
     let expected = match (head, tail) {
         ("audit" | "health" | "requests" | "sessions" | "truth", "") => Method::GET,
+        ("graph_tokens" | "graph_truth" | "x_tokens" | "x_truth", "") => Method::GET,
+        ("graph_tokens" | "x_tokens", _) => Method::POST,
         ("reset-audit", "") => Method::POST,
         ("accounts" | "sessions", _) => Method::POST,
         _ => return Err((StatusCode::NOT_FOUND, format!("no such admin path: /_sim/{path}"))),
@@ -62,6 +66,16 @@ fn dispatch(
             platform.reset_audit();
             Ok(json!({ "status": "ok" }))
         }
+        ("graph_tokens", "") => Ok(official::graph_tokens(platform, now)),
+        ("graph_tokens", index) => official::set_token(request, index, |index, row, from| {
+            platform.set_graph_token(index, row, from)
+        }),
+        ("graph_truth", _) => official::graph_truth(platform, request, now),
+        ("x_tokens", "") => Ok(official::x_tokens(platform, now)),
+        ("x_tokens", index) => official::set_token(request, index, |index, row, from| {
+            platform.set_x_token(index, row, from)
+        }),
+        ("x_truth", _) => official::x_truth(platform, request, now),
         ("sessions", "") => Ok(sessions(platform, now)),
         ("sessions", index) => set_session(platform, request, index),
         (_, name) => set_account(platform, request, name, now),

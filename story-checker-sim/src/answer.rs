@@ -6,12 +6,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::accounts::Accounts;
-use crate::catalogue::Row;
+use crate::catalogue::{self, Row};
 use crate::form::Form;
 use crate::request::{Request, Route};
 use crate::time::Timestamp;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// A request as the API that it is for gets it.
 #[derive(Clone, Copy, Debug)]
@@ -32,11 +33,25 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
     /// Whether the request broke a limit of its API, for the audit.
     pub(crate) over_limit: bool,
+    /// The number of the token that asked, for the audit.
+    pub(crate) token: Option<usize>,
+    /// Whether the token had been told before that its owner must act, for the audit.
+    pub(crate) after_challenge: bool,
 }
 
 impl Answer {
     pub(crate) fn json(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Self {
         Self::new(status, Some(JSON), body)
+    }
+
+    /// What is wrong, as `application/problem+json`.
+    pub(crate) fn problem(status: StatusCode, body: String) -> Self {
+        Self::new(status, Some(PROBLEM), body)
+    }
+
+    /// The answer of the catalogue with an id that the code names.
+    pub(crate) fn named(id: &str) -> Self {
+        Self::row(catalogue::row(id).expect("a test asks for every id that the code names"))
     }
 
     /// An answer of the catalogue.
@@ -61,6 +76,18 @@ impl Answer {
         self
     }
 
+    /// Says which token asked.
+    pub(crate) fn with_token(mut self, token: usize) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// Marks the request as one whose token had been told before that its owner must act.
+    pub(crate) fn with_after_challenge(mut self) -> Self {
+        self.after_challenge = true;
+        self
+    }
+
     fn new(
         status: StatusCode,
         content_type: Option<HeaderValue>,
@@ -74,6 +101,6 @@ impl Answer {
             Cow::Borrowed(body) => Bytes::from_static(body.as_bytes()),
             Cow::Owned(body) => body.into(),
         };
-        Self { status, headers, body, over_limit: false }
+        Self { status, headers, body, over_limit: false, token: None, after_challenge: false }
     }
 }

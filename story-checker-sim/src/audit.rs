@@ -15,7 +15,7 @@ pub struct AuditRecord {
     pub time: Timestamp,
     /// What it asked for.
     pub route: Route,
-    /// The session that sent it, if it is a known one.
+    /// The session that sent it, or the number of the token, if it is a known one.
     pub session: Option<u32>,
     /// The proxy that it came through, if any.
     pub proxy: Option<ProxyId>,

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use serde_json::json;
 
-use crate::config::{ConfigError, Latency, Limit, Population, SimConfig};
+use crate::config::{ConfigError, GraphSettings, Latency, Limit, Population, SimConfig, XSettings};
 use crate::platform::Platform;
 use crate::server::{ProxyCredentials, ProxyKind, ProxySpec, Server, ServerConfig, SimClock};
 use crate::time::Timestamp;
@@ -79,6 +79,21 @@ pub struct SimArgs {
     /// Fill active reels up to about this size
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub pad: usize,
+    /// Number of Graph API tokens, for the accounts acct_000000 and on
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub graph_tokens: usize,
+    /// Graph API requests about one account
+    #[arg(long, value_name = "N/SECONDS")]
+    pub graph_limit: Option<Limit>,
+    /// Graph API requests of all tokens together
+    #[arg(long, value_name = "N/SECONDS")]
+    pub graph_app_limit: Option<Limit>,
+    /// Number of X API bearer tokens
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub x_tokens: usize,
+    /// Posts that all X API tokens together may read
+    #[arg(long, value_name = "N")]
+    pub x_usage_cap: Option<u64>,
     /// How many requests the audit remembers one by one
     #[arg(long, value_name = "N", default_value_t = SimConfig::default().audit_capacity)]
     pub audit_capacity: usize,
@@ -94,6 +109,9 @@ pub struct SimArgs {
     /// Write the cookies of every session to this folder, as SESSION.cookies.txt
     #[arg(long, value_name = "DIR")]
     pub write_sessions: Option<PathBuf>,
+    /// Write every API token to this folder, as NAME.graph.json and x_NUMBER.x.json
+    #[arg(long, value_name = "DIR")]
+    pub write_tokens: Option<PathBuf>,
     /// Write the URL of every proxy to this file, one a line
     #[arg(long, value_name = "FILE")]
     pub write_proxies: Option<PathBuf>,
@@ -137,8 +155,10 @@ impl RunError {
 /// Cancel safe: every socket is closed.
 pub async fn run(args: SimArgs) -> Result<(), RunError> {
     let stop = stop_signal().map_err(RunError::io("cannot listen for signals"))?;
-    let platform = Arc::new(Platform::new(config(&args)?).map_err(RunError::Config)?);
-    let server = Server::start(Arc::clone(&platform), server_config(&args), clock(&args))
+    let clock = clock(&args);
+    let config = config(&args, clock.now())?;
+    let platform = Arc::new(Platform::new(config).map_err(RunError::Config)?);
+    let server = Server::start(Arc::clone(&platform), server_config(&args), clock)
         .await
         .map_err(RunError::io(format!("cannot listen on {}", args.bind)))?;
     write_files(&args, &platform, &server)?;
@@ -147,6 +167,8 @@ pub async fn run(args: SimArgs) -> Result<(), RunError> {
         "https": server.https_url(),
         "proxies": server.proxies().iter().map(|proxy| &proxy.url).collect::<Vec<_>>(),
         "sessions": platform.sessions(),
+        "graph_tokens": platform.graph_tokens(),
+        "x_tokens": platform.x_tokens(),
     });
     writeln!(io::stdout(), "{ready}")
         .and_then(|()| io::stdout().flush())
@@ -156,11 +178,15 @@ pub async fn run(args: SimArgs) -> Result<(), RunError> {
     Ok(())
 }
 
-fn config(args: &SimArgs) -> Result<SimConfig, RunError> {
+fn config(args: &SimArgs, start: Timestamp) -> Result<SimConfig, RunError> {
     let kinds = [args.private, args.private_followed, args.not_found];
     if kinds.into_iter().map(u32::from).sum::<u32>() > 100 {
         return Err(RunError::Mix);
     }
+    let mut graph = GraphSettings::new(args.graph_tokens, start);
+    (graph.account_limit, graph.app_limit) = (args.graph_limit, args.graph_app_limit);
+    let mut x = XSettings::new(args.x_tokens);
+    x.usage_cap = args.x_usage_cap;
     Ok(SimConfig {
         seed: args.seed,
         sessions: args.sessions,
@@ -175,6 +201,8 @@ fn config(args: &SimArgs) -> Result<SimConfig, RunError> {
         pad: args.pad,
         expect_proxy: args.expect_proxy,
         audit_capacity: args.audit_capacity,
+        graph,
+        x,
     })
 }
 
@@ -216,6 +244,27 @@ fn write_files(args: &SimArgs, platform: &Platform, server: &Server) -> Result<(
             let cookies = platform.session_credentials(index).into_iter().flatten();
             let name = platform.session_username(index).unwrap_or_default();
             write_file(&folder.join(format!("{name}.cookies.txt")), &cookies_txt(cookies))?;
+        }
+    }
+    if let Some(folder) = &args.write_tokens {
+        std::fs::create_dir_all(folder)
+            .map_err(RunError::io(format!("cannot create {}", folder.display())))?;
+        for token in (0..platform.graph_tokens()).filter_map(|index| platform.graph_token(index)) {
+            let path = folder.join(format!("{}.graph.json", token.username));
+            let (issued, expires) = (token.issued_at.unix_secs(), token.expires_at.unix_secs());
+            let token = json!({
+                "access_token": token.access_token,
+                "ig_user_id": token.ig_user_id,
+                "username": token.username,
+                "login": "instagram",
+                "issued_at": issued,
+                "expires_at": expires,
+            });
+            write_file(&path, &format!("{token:#}\n"))?;
+        }
+        for index in 0..platform.x_tokens() {
+            let token = json!({ "bearer_token": platform.x_token(index) });
+            write_file(&folder.join(format!("x_{index}.x.json")), &format!("{token:#}\n"))?;
         }
     }
     Ok(())

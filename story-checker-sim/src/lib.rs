@@ -4,6 +4,7 @@ mod accounts;
 mod admin;
 mod answer;
 mod audit;
+mod calendar;
 mod catalogue;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -13,12 +14,14 @@ mod form;
 mod graph;
 mod handle;
 mod hash;
+mod official;
 mod platform;
 mod render;
 mod request;
 #[cfg(feature = "server")]
 mod server;
 mod time;
+mod tokens;
 mod traffic;
 #[cfg(feature = "transport")]
 mod transport;
@@ -31,9 +34,13 @@ pub use accounts::{
 };
 pub use audit::{AuditRecord, AuditSummary, RequestFilter};
 pub use catalogue::{Row, row, rows};
-pub use config::{ConfigError, Latency, Limit, ParseError, Population, SimConfig};
+pub use config::{
+    ConfigError, GraphSettings, Latency, Limit, ParseError, Population, SimConfig, XLimits,
+    XProblemHost, XSettings, XSpelling,
+};
 pub use delivery::Delivery;
 pub use form::Form;
+pub use graph::GraphToken;
 pub use platform::{Plan, Platform};
 pub use request::{Api, Peer, ProxyId, Request, Route};
 #[cfg(feature = "server")]
@@ -44,3 +51,6 @@ pub use time::Timestamp;
 pub use traffic::{Flight, SessionState};
 #[cfg(feature = "transport")]
 pub use transport::SimTransport;
+pub use x::{
+    XAccountKind, XAccountScript, XLink, XMedia, XScriptedPost, XTruth, XTruthKind, XTruthPost,
+};

@@ -93,13 +93,14 @@ impl Platform {
         };
         let asked = Asked { request, route, now, accounts: &self.accounts, form: None };
         let answer = self.answer(api, &asked, session, &arrival);
-        let over_limit = answer.over_limit;
+        let (over_limit, after_challenge) = (answer.over_limit, answer.after_challenge);
+        let asking = session.or(answer.token);
         let mut plan = self.plan(answer, now);
         self.audit_log().record(
             AuditRecord {
                 time: now,
                 route,
-                session: session.and_then(|index| u32::try_from(index).ok()),
+                session: asking.and_then(|index| u32::try_from(index).ok()),
                 proxy: peer.proxy,
                 status: plan.status.as_u16(),
             },
@@ -108,7 +109,7 @@ impl Platform {
                 overlap: arrival.overlap,
                 address_changed: arrival.address_changed,
                 direct: self.config.expect_proxy && peer.proxy.is_none(),
-                after_challenge: arrival.after_challenge,
+                after_challenge: arrival.after_challenge || after_challenge,
             },
         );
         if let Some(wait) = arrival.wait
@@ -228,6 +229,18 @@ impl Platform {
             Api::Graph => self.graph.answer(asked),
             Api::X => self.x.answer(asked),
         }
+    }
+
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    pub(crate) fn x(&self) -> &X {
+        &self.x
     }
 
     /// A plan for a JSON answer without delay.

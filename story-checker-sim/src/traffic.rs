@@ -247,11 +247,11 @@ fn decimal(text: &[u8]) -> Option<u64> {
 
 /// The arrival times that were let through and still count: never more than the limit allows.
 #[derive(Debug, Default)]
-struct Window(VecDeque<Timestamp>);
+pub(crate) struct Window(VecDeque<Timestamp>);
 
 impl Window {
     /// How long until one more would be let through, if not now.
-    fn wait(&mut self, limit: Limit, now: Timestamp) -> Option<Duration> {
+    pub(crate) fn wait(&mut self, limit: Limit, now: Timestamp) -> Option<Duration> {
         while self.0.front().is_some_and(|first| first.saturating_add(limit.window) <= now) {
             self.0.pop_front();
         }
@@ -262,8 +262,13 @@ impl Window {
             .map(|first| first.saturating_add(limit.window).saturating_since(now))
     }
 
-    fn push(&mut self, now: Timestamp) {
+    pub(crate) fn push(&mut self, now: Timestamp) {
         self.0.push_back(now);
+    }
+
+    /// How many counted when somebody last asked how long to wait.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     fn is_quiet(&self, limit: Limit, now: Timestamp) -> bool {

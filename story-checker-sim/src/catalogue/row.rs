@@ -17,12 +17,18 @@ pub struct Row {
 }
 
 const JSON: &str = "application/json; charset=utf-8";
+const PROBLEM: &str = "application/problem+json";
 const HTML: &str = "text/html; charset=utf-8";
 
 impl Row {
     /// A JSON answer.
     pub(crate) const fn json(id: &'static str, status: u16, body: &'static str) -> Self {
         Self { id, status, content_type: JSON, headers: &[], body }
+    }
+
+    /// A JSON answer that says what is wrong.
+    pub(crate) const fn problem(id: &'static str, status: u16, body: &'static str) -> Self {
+        Self { id, status, content_type: PROBLEM, headers: &[], body }
     }
 
     /// A page.
