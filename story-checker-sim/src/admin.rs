@@ -3,14 +3,17 @@
 mod official;
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::accounts::{AccountKind, AccountScript, ScriptedStory};
 use crate::audit::RequestFilter;
+use crate::catalogue;
 use crate::platform::Platform;
 use crate::request::Request;
+use crate::scenario::{RuleError, parse_rules};
 use crate::time::Timestamp;
 use crate::traffic::SessionState;
 
@@ -40,8 +43,11 @@ fn dispatch(
     now: Timestamp,
 ) -> Result<Value, Failure> {
     let (head, tail) = path.split_once('/').unwrap_or((path, ""));
+    if head == "rules" {
+        return rules(platform, request, path, tail);
+    }
     let expected = match (head, tail) {
-        ("audit" | "health" | "requests" | "sessions" | "truth", "") => Method::GET,
+        ("audit" | "catalogue" | "health" | "requests" | "sessions" | "truth", "") => Method::GET,
         ("graph_tokens" | "graph_truth" | "x_tokens" | "x_truth", "") => Method::GET,
         ("graph_tokens" | "x_tokens", _) => Method::POST,
         ("reset-audit", "") => Method::POST,
@@ -54,6 +60,7 @@ fn dispatch(
     }
     match (head, tail) {
         ("audit", _) => Ok(json!(platform.audit())),
+        ("catalogue", _) => Ok(catalogue::rows().map(|row| json!(row)).collect()),
         ("health", _) => Ok(json!({ "status": "ok", "now": now })),
         ("requests", _) => {
             let limit = number(request, "limit")?;
@@ -79,6 +86,39 @@ fn dispatch(
         ("sessions", "") => Ok(sessions(platform, now)),
         ("sessions", index) => set_session(platform, request, index),
         (_, name) => set_account(platform, request, name, now),
+    }
+}
+
+/// The rules: all with GET, one more or a list more with POST, none with DELETE.
+fn rules(
+    platform: &Platform,
+    request: &Request<'_>,
+    path: &str,
+    number: &str,
+) -> Result<Value, Failure> {
+    let known = |number: &str| number.parse().is_ok_and(|number| platform.remove_rule(number));
+    match (request.method(), number) {
+        (&Method::GET, "") => Ok(json!(platform.rules_status())),
+        (&Method::POST, "") => {
+            let rules = parse_rules(request.body()).map_err(|error| bad(error.to_string()))?;
+            let numbers: Result<Vec<u64>, RuleError> =
+                rules.into_iter().map(|rule| platform.add_rule(rule)).collect();
+            numbers
+                .map(|numbers| json!({ "rules": numbers }))
+                .map_err(|error| bad(error.to_string()))
+        }
+        (&Method::DELETE, "") => {
+            platform.clear_rules();
+            Ok(json!({ "status": "ok" }))
+        }
+        (&Method::DELETE, number) if known(number) => Ok(json!({ "status": "ok" })),
+        (&Method::DELETE, number) => {
+            Err((StatusCode::NOT_FOUND, format!("there is no rule {number}")))
+        }
+        (method, _) => {
+            let message = format!("/_sim/{path} is for GET, POST or DELETE, not {method}");
+            Err((StatusCode::METHOD_NOT_ALLOWED, message))
+        }
     }
 }
 
@@ -114,7 +154,9 @@ fn set_session(platform: &Platform, request: &Request<'_>, index: &str) -> Resul
     })?;
     let state = text(request, "state")?;
     let state = SessionState::parse(state.as_bytes()).ok_or_else(|| {
-        bad(format!("state is logged_in, logged_out or challenged, not {state:?}"))
+        bad(format!(
+            "state is logged_in, logged_out, challenged, blocked or suspended, not {state:?}"
+        ))
     })?;
     let from = number(request, "from")?.map(Timestamp::from_unix_millis);
     if !platform.set_session_state(number_of_session, state, from) {
@@ -132,16 +174,21 @@ fn set_account(
     let kind = text(request, "kind")?;
     let script = match &*kind {
         "active" => {
-            let expires = now.saturating_add(platform.config().population.story_lifetime);
+            let lives = match number(request, "for_ms")? {
+                Some(millis) => Duration::from_millis(millis),
+                None => platform.config().population.story_lifetime,
+            };
+            let expires = now.saturating_add(lives);
             Some(AccountScript::active([ScriptedStory::image(now, expires)]))
         }
         "no_story" => Some(AccountScript::no_story()),
+        "gated" => Some(AccountScript::new(AccountKind::Gated)),
         "private" => Some(AccountScript::new(AccountKind::Private)),
         "not_found" => Some(AccountScript::new(AccountKind::NotFound)),
         "seeded" => None,
         _ => {
             return Err(bad(format!(
-                "kind is active, no_story, private, not_found or seeded, not {kind:?}"
+                "kind is active, no_story, private, gated, not_found or seeded, not {kind:?}"
             )));
         }
     };

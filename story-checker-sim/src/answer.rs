@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::accounts::Accounts;
+use crate::accounts::{Account, Accounts};
 use crate::catalogue::{self, Row};
 use crate::form::Form;
 use crate::request::{Request, Route};
@@ -23,6 +23,22 @@ pub(crate) struct Asked<'a> {
     pub(crate) accounts: &'a Accounts,
     /// The odd form that a rule wants the answer in.
     pub(crate) form: Option<Form>,
+    /// Names and ids of the account that it is about; empty for everybody.
+    pub(crate) form_targets: &'a [String],
+}
+
+impl Asked<'_> {
+    /// The odd form that a rule wants this account in.
+    pub(crate) fn form_for(&self, account: &Account) -> Option<Form> {
+        let meant = || {
+            self.form_targets.is_empty()
+                || self
+                    .form_targets
+                    .iter()
+                    .any(|target| *target == account.name || target.parse() == Ok(account.id))
+        };
+        self.form.filter(|_| meant())
+    }
 }
 
 /// Status, headers (without `date`) and body of an answer.

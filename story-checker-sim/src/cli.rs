@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::config::{ConfigError, GraphSettings, Latency, Limit, Population, SimConfig, XSettings};
 use crate::platform::Platform;
+use crate::scenario::{Rule, RuleError, parse_rules};
 use crate::server::{ProxyCredentials, ProxyKind, ProxySpec, Server, ServerConfig, SimClock};
 use crate::time::Timestamp;
 
@@ -94,6 +95,12 @@ pub struct SimArgs {
     /// Posts that all X API tokens together may read
     #[arg(long, value_name = "N")]
     pub x_usage_cap: Option<u64>,
+    /// Rules to start with: a file of one rule or of a list, as for /_sim/rules
+    #[arg(long, value_name = "FILE.json")]
+    pub rules: Option<PathBuf>,
+    /// Requests that draw one of all faults, in percent
+    #[arg(long, value_name = "PERCENT")]
+    pub mix: Option<f64>,
     /// How many requests the audit remembers one by one
     #[arg(long, value_name = "N", default_value_t = SimConfig::default().audit_capacity)]
     pub audit_capacity: usize,
@@ -127,6 +134,17 @@ pub enum RunError {
     /// The kinds of accounts are more than everybody.
     #[error("--private, --private-followed and --not-found add up to more than 100 percent")]
     Mix,
+    /// The file of rules holds something else.
+    #[error("{} holds no rules", path.display())]
+    RulesFile {
+        /// The file.
+        path: PathBuf,
+        /// What it holds instead.
+        source: serde_json::Error,
+    },
+    /// A rule that can never do what it says.
+    #[error("a rule cannot work")]
+    Rule(#[source] RuleError),
     /// A port, a file or a signal handler.
     #[error("{what}")]
     Io {
@@ -158,6 +176,7 @@ pub async fn run(args: SimArgs) -> Result<(), RunError> {
     let clock = clock(&args);
     let config = config(&args, clock.now())?;
     let platform = Arc::new(Platform::new(config).map_err(RunError::Config)?);
+    add_rules(&args, &platform)?;
     let server = Server::start(Arc::clone(&platform), server_config(&args), clock)
         .await
         .map_err(RunError::io(format!("cannot listen on {}", args.bind)))?;
@@ -204,6 +223,21 @@ fn config(args: &SimArgs, start: Timestamp) -> Result<SimConfig, RunError> {
         graph,
         x,
     })
+}
+
+fn add_rules(args: &SimArgs, platform: &Platform) -> Result<(), RunError> {
+    let mut rules = Vec::new();
+    if let Some(path) = &args.rules {
+        let text =
+            std::fs::read(path).map_err(RunError::io(format!("cannot read {}", path.display())))?;
+        let holds = |source| RunError::RulesFile { path: path.clone(), source };
+        rules = parse_rules(&text).map_err(holds)?;
+    }
+    rules.extend(args.mix.map(Rule::mix));
+    for rule in rules {
+        platform.add_rule(rule).map_err(RunError::Rule)?;
+    }
+    Ok(())
 }
 
 fn server_config(args: &SimArgs) -> ServerConfig {

@@ -18,6 +18,7 @@ mod official;
 mod platform;
 mod render;
 mod request;
+mod scenario;
 #[cfg(feature = "server")]
 mod server;
 mod time;
@@ -43,6 +44,7 @@ pub use form::Form;
 pub use graph::GraphToken;
 pub use platform::{Plan, Platform};
 pub use request::{Api, Peer, ProxyId, Request, Route};
+pub use scenario::{Effect, ProxyFault, Rule, RuleError, RuleStatus, parse_rules};
 #[cfg(feature = "server")]
 pub use server::{
     ProxyCredentials, ProxyInfo, ProxyKind, ProxySpec, ProxyStats, Server, ServerConfig, SimClock,

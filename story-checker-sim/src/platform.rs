@@ -13,7 +13,12 @@ use crate::config::{ConfigError, Latency, SimConfig};
 use crate::delivery::Delivery;
 use crate::graph::Graph;
 use crate::hash;
+#[cfg(feature = "server")]
+use crate::request::ProxyId;
 use crate::request::{Api, Peer, Request, Route};
+#[cfg(feature = "server")]
+use crate::scenario::ProxyFault;
+use crate::scenario::{Facts, Outcome, Rule, RuleError, RuleStatus, Rules};
 use crate::time::{Timestamp, millis};
 use crate::traffic::{Arrival, Flight, SessionState, Traffic};
 use crate::web;
@@ -21,6 +26,8 @@ use crate::x::X;
 
 /// Every so many requests a session gets a fresh routing cookie.
 const COOKIE_EVERY: u64 = 64;
+/// How long actions stay blocked.
+const BLOCK: Duration = Duration::from_secs(86_400);
 /// The last second that the `date` header can say: the end of the year 9999.
 const LAST_SECOND: u64 = 253_402_300_799;
 
@@ -52,6 +59,7 @@ pub struct Platform {
     accounts: Accounts,
     traffic: Mutex<Traffic>,
     audit: Mutex<Audit>,
+    rules: Mutex<Rules>,
     graph: Graph,
     x: X,
     /// The last `date` header: it stays the same for a second.
@@ -70,6 +78,7 @@ impl Platform {
             accounts: Accounts::new(config.seed, config.sessions, config.population.clone()),
             traffic: Mutex::new(Traffic::new(&config)),
             audit: Mutex::new(Audit::new(config.audit_capacity)),
+            rules: Mutex::new(Rules::new(config.seed)),
             graph: Graph::new(&config),
             x: X::new(&config),
             date: Mutex::new((0, date(0))),
@@ -91,37 +100,53 @@ impl Platform {
             let session = sessionid.and_then(|id| traffic.find(&id));
             (session, traffic.arrive(session, peer.address(), now))
         };
-        let asked = Asked { request, route, now, accounts: &self.accounts, form: None };
-        let answer = self.answer(api, &asked, session, &arrival);
-        let (over_limit, after_challenge) = (answer.over_limit, answer.after_challenge);
-        let asking = session.or(answer.token);
-        let mut plan = self.plan(answer, now);
-        self.audit_log().record(
-            AuditRecord {
-                time: now,
-                route,
-                session: asking.and_then(|index| u32::try_from(index).ok()),
-                proxy: peer.proxy,
-                status: plan.status.as_u16(),
-            },
-            Violations {
-                limit: over_limit,
-                overlap: arrival.overlap,
-                address_changed: arrival.address_changed,
-                direct: self.config.expect_proxy && peer.proxy.is_none(),
-                after_challenge: arrival.after_challenge || after_challenge,
-            },
+        let number = session.and_then(|index| u32::try_from(index).ok());
+        let draw = hash::pair(
+            hash::pair(self.config.seed, 40),
+            hash::pair(session.map_or(u64::MAX, |index| index as u64), arrival.ordinal),
         );
+        let facts = Facts { request, api, route, session: number, proxy: peer.proxy, now, draw };
+        let outcome = self.outcome(&facts, &arrival);
+        let asked = Asked {
+            request,
+            route,
+            now,
+            accounts: &self.accounts,
+            form: outcome.form,
+            form_targets: &outcome.form_targets,
+        };
+        let answer = self.answer(api, &asked, session, &arrival, &outcome);
+        let (over_limit, after_challenge) = (answer.over_limit, answer.after_challenge);
+        let asking = number.or(answer.token.and_then(|index| u32::try_from(index).ok()));
+        let mut plan = self.plan(answer, now);
+        dress(&mut plan, &outcome);
+        {
+            let mut audit = self.audit_log();
+            audit.record(
+                AuditRecord {
+                    time: now,
+                    route,
+                    session: asking,
+                    proxy: peer.proxy,
+                    status: plan.status.as_u16(),
+                },
+                Violations {
+                    limit: over_limit,
+                    overlap: arrival.overlap,
+                    address_changed: arrival.address_changed,
+                    direct: self.config.expect_proxy && peer.proxy.is_none(),
+                    after_challenge: arrival.after_challenge || after_challenge,
+                    after_block: arrival.after_block,
+                },
+            );
+            outcome.labels.iter().for_each(|label| audit.count_fault(label));
+        }
         if let Some(wait) = arrival.wait
             && self.config.retry_after
         {
             let secs = millis(wait).div_ceil(1000);
             plan.headers.insert(header::RETRY_AFTER, secs.into());
         }
-        let draw = hash::pair(
-            hash::pair(self.config.seed, 40),
-            hash::pair(session.map_or(u64::MAX, |index| index as u64), arrival.ordinal),
-        );
         if session.is_some() && arrival.ordinal.is_multiple_of(COOKIE_EVERY) {
             let cookie =
                 format!("rur=RVA.{draw:016x}; Domain=.instagram.com; Path=/; HttpOnly; Secure");
@@ -131,7 +156,7 @@ impl Platform {
                 insert(&mut plan.headers, "x-ig-set-www-claim", claim);
             }
         }
-        plan.delay = delay(self.config.latency, draw);
+        plan.delay = delay(self.config.latency, draw) + Duration::from_millis(outcome.delay_ms);
         plan.flight = arrival.flight;
         plan
     }
@@ -205,6 +230,62 @@ impl Platform {
         self.audit_log().reset();
     }
 
+    /// Adds a rule, and returns its number. It counts behind those that are there.
+    ///
+    /// # Errors
+    ///
+    /// A rule that can never do what it says.
+    pub fn add_rule(&self, rule: Rule) -> Result<u64, RuleError> {
+        let targets = rule
+            .target
+            .as_deref()
+            .map_or_else(Vec::new, |target| self.accounts.aliases(target, Timestamp::default()));
+        self.rules().add(rule, targets)
+    }
+
+    /// Removes the rule with this number. Says whether there was one.
+    pub fn remove_rule(&self, number: u64) -> bool {
+        self.rules().remove(number)
+    }
+
+    /// Removes all rules. What they did to sessions stays.
+    pub fn clear_rules(&self) {
+        self.rules().clear();
+    }
+
+    /// All rules, and how often they happened.
+    pub fn rules_status(&self) -> Vec<RuleStatus> {
+        self.rules().status()
+    }
+
+    /// How a proxy fails now, if it does: its connections or the requests on them.
+    #[cfg(feature = "server")]
+    pub(crate) fn proxy_fault(
+        &self,
+        proxy: ProxyId,
+        now: Timestamp,
+        connecting: bool,
+    ) -> Option<ProxyFault> {
+        let (fault, label) = self.rules().apply_to_proxy(proxy, now, connecting)?;
+        self.audit_log().count_fault(&label);
+        Some(fault)
+    }
+
+    /// What a proxy answers by itself, if it does.
+    #[cfg(feature = "server")]
+    pub(crate) fn proxy_page(&self, fault: ProxyFault, now: Timestamp) -> Option<Plan> {
+        let (answer, date) = match fault {
+            ProxyFault::Wall => (Answer::named("T-captive"), now),
+            ProxyFault::Cloudflare => (Answer::named("T-cf"), now),
+            ProxyFault::Foreign => (Answer::named("T-foreign"), now),
+            ProxyFault::Stale => {
+                (Answer::named("T-stale"), now.saturating_sub(Duration::from_secs(86_400)))
+            }
+            _ => return None,
+        };
+        Some(self.plan(answer, date))
+    }
+
     pub(crate) fn truth_with_id(&self, name: &[u8], at: Timestamp) -> (Option<u64>, Truth) {
         self.accounts.truth(name, at)
     }
@@ -214,18 +295,38 @@ impl Platform {
         self.accounts.register(name).is_some() && self.accounts.set(name, script)
     }
 
+    /// What the rules do to a request that nothing else refuses.
+    fn outcome(&self, facts: &Facts<'_>, arrival: &Arrival) -> Outcome {
+        let open =
+            matches!(arrival.state, None | Some(SessionState::LoggedIn | SessionState::LoggedOut));
+        if arrival.wait.is_some() || !open {
+            return Outcome::default();
+        }
+        self.rules().apply(facts)
+    }
+
     fn answer(
         &self,
         api: Api,
         asked: &Asked<'_>,
         session: Option<usize>,
         arrival: &Arrival,
+        outcome: &Outcome,
     ) -> Answer {
         if arrival.wait.is_some() {
             return Answer::json(StatusCode::TOO_MANY_REQUESTS, "").with_over_limit();
         }
+        let told = outcome.row.and_then(|row| consequence(row.id));
+        let fall = outcome.session.map(|state| (state, None)).or(told);
+        if let (Some(index), Some((state, lasts))) = (session, fall) {
+            self.traffic().fall(index, state, asked.now, lasts);
+        }
+        if let Some(row) = outcome.row {
+            return Answer::row(row);
+        }
+        let state = outcome.session.filter(|_| session.is_some()).or(arrival.state);
         match api {
-            Api::Web => web::answer(asked, session, arrival.state, self.config.pad),
+            Api::Web => web::answer(asked, session, state, self.config.pad),
             Api::Graph => self.graph.answer(asked),
             Api::X => self.x.answer(asked),
         }
@@ -270,6 +371,10 @@ impl Platform {
         cached.1.clone()
     }
 
+    fn rules(&self) -> MutexGuard<'_, Rules> {
+        lock(&self.rules)
+    }
+
     fn traffic(&self) -> MutexGuard<'_, Traffic> {
         lock(&self.traffic)
     }
@@ -277,6 +382,35 @@ impl Platform {
     fn audit_log(&self) -> MutexGuard<'_, Audit> {
         lock(&self.audit)
     }
+}
+
+/// What an answer of the catalogue means for the session that gets it, and for how long.
+fn consequence(id: &str) -> Option<(SessionState, Option<Duration>)> {
+    match id {
+        "W3" | "W3-400" | "W4" | "W5" | "W19" => Some((SessionState::LoggedOut, None)),
+        "W6" | "W6-redirect" | "W8" | "W9" | "W10" | "W12" => {
+            Some((SessionState::Challenged, None))
+        }
+        "W9-suspended" => Some((SessionState::Suspended, None)),
+        "W11" => Some((SessionState::Blocked, Some(BLOCK))),
+        _ => None,
+    }
+}
+
+/// Gives an answer what the rules say about its looks and its way.
+fn dress(plan: &mut Plan, outcome: &Outcome) {
+    if let Some(text) = &outcome.content_type {
+        let text = HeaderValue::try_from(text).expect("it was checked when the rule was added");
+        plan.headers.insert(header::CONTENT_TYPE, text);
+    }
+    if let Some(bytes) = outcome.oversized
+        && bytes > plan.body.len()
+    {
+        let mut body = Vec::from(std::mem::take(&mut plan.body));
+        body.resize(bytes, b' ');
+        plan.body = body.into();
+    }
+    plan.delivery = outcome.delivery.unwrap_or_default();
 }
 
 /// Every critical section leaves its data whole, so a panic elsewhere is no reason to stop.

@@ -73,6 +73,19 @@ impl<'a> Request<'a> {
             .map(|(_, value)| percent_decode(value.as_bytes(), true))
     }
 
+    /// Whether a part of the path, or a word in a parameter, is this name or id.
+    pub(crate) fn names(&self, target: &str) -> bool {
+        let word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_');
+        let query = self.uri.query().unwrap_or("").split('&');
+        let mut values = query.filter_map(|part| part.split_once('=')).map(|(_, value)| value);
+        self.segments().any(|segment| segment.eq_ignore_ascii_case(target))
+            || values.any(|value| {
+                percent_decode(value.as_bytes(), true)
+                    .split(|byte| !word(byte))
+                    .any(|part| part.eq_ignore_ascii_case(target.as_bytes()))
+            })
+    }
+
     /// The decoded value of the first cookie with this name.
     pub(crate) fn cookie(&self, name: &str) -> Option<Cow<'a, [u8]>> {
         self.headers

@@ -1,7 +1,9 @@
 //! One answer that the real platforms are known to give.
 
+use serde::Serialize;
+
 /// An answer of the catalogue.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Row {
     /// Its name: the row of the error catalogue, and which variant of it.

@@ -76,5 +76,7 @@ pub(super) const WEB: &[Row] = &[
     Row::text("E-text", 200, "OK"),
     Row::html("T-cf", 403, CLOUDFLARE).with_headers(&[("server", "cloudflare"), ("cf-mitigated", "challenge")]),
     Row::html("T-captive", 200, PORTAL),
+    Row::json("T-foreign", 200, r#"{"origin":"203.0.113.9","proxy":"free.proxy.sim.test"}"#),
+    Row::json("T-stale", 200, r#"{"reels":{},"reels_media":[],"data":{"reels_media":[]},"reel":null,"status":"ok"}"#).with_headers(&[("age", "86400"), ("via", "1.1 cache.sim.test"), ("x-cache", "HIT")]),
     Row::html("T-redirect", 302, "").with_headers(&[("location", "http://portal.sim.test/login")]),
 ];
