@@ -2,7 +2,8 @@
 //!
 //! `world`: what is true and what the endpoints say about it. `endpoints`: the others of them.
 //! `rules`: sessions, limits and the audit. `scenario`: odd answers and faults by rules. `faults`: these
-//! over sockets. `admin`: the admin API. `sockets`: listeners and proxies. `binary`: the command line.
+//! over sockets. `graph` and `x`: the official APIs. `admin`: the admin API. `sockets`: listeners and
+//! proxies. `binary`: the command line.
 
 #![expect(clippy::unwrap_used, reason = "what fails here must fail the test")]
 
@@ -10,8 +11,10 @@ mod admin;
 mod binary;
 mod endpoints;
 mod faults;
+mod graph;
 mod rules;
 mod scenario;
 mod sockets;
 mod support;
 mod world;
+mod x;

@@ -2,8 +2,6 @@
 
 mod fields;
 mod stories;
-#[cfg(test)]
-mod tests;
 mod usage;
 
 use std::borrow::Cow;

@@ -6,8 +6,6 @@ mod people;
 mod posts;
 mod query;
 mod render;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
