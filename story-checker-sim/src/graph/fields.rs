@@ -16,7 +16,7 @@ impl<'a> Fields<'a> {
             if let Some(rest) = part.strip_prefix("business_discovery") {
                 let (name, rest) = rest.strip_prefix(".username(")?.split_once(')')?;
                 let inner = rest.strip_prefix('{')?.strip_suffix('}')?;
-                let inner = split(inner)?.into_iter().map(|field| outer(field));
+                let inner = split(inner)?.into_iter().map(outer);
                 fields.discovery = Some((name.trim(), inner.collect()));
             } else if !fields.names.contains(&part) {
                 fields.names.push(part);
