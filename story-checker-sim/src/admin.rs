@@ -49,7 +49,7 @@ fn dispatch(
     let expected = match (head, tail) {
         ("audit" | "catalogue" | "health" | "requests" | "sessions" | "truth", "") => Method::GET,
         ("graph_tokens" | "graph_truth" | "x_tokens" | "x_truth", "") => Method::GET,
-        ("graph_tokens" | "x_tokens", _) => Method::POST,
+        ("graph_tokens" | "x_tokens" | "x_accounts", _) => Method::POST,
         ("reset-audit", "") => Method::POST,
         ("accounts" | "sessions", _) => Method::POST,
         _ => return Err((StatusCode::NOT_FOUND, format!("no such admin path: /_sim/{path}"))),
@@ -82,6 +82,7 @@ fn dispatch(
         ("x_tokens", index) => official::set_token(request, index, |index, row, from| {
             platform.set_x_token(index, row, from)
         }),
+        ("x_accounts", name) => official::set_x_account(platform, request, name, now),
         ("x_truth", _) => official::x_truth(platform, request, now),
         ("sessions", "") => Ok(sessions(platform, now)),
         ("sessions", index) => set_session(platform, request, index),

@@ -49,8 +49,6 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
     /// Whether the request broke a limit of its API, for the audit.
     pub(crate) over_limit: bool,
-    /// The number of the token that asked, for the audit.
-    pub(crate) token: Option<usize>,
     /// Whether the token had been told before that its owner must act, for the audit.
     pub(crate) after_challenge: bool,
 }
@@ -92,12 +90,6 @@ impl Answer {
         self
     }
 
-    /// Says which token asked.
-    pub(crate) fn with_token(mut self, token: usize) -> Self {
-        self.token = Some(token);
-        self
-    }
-
     /// Marks the request as one whose token had been told before that its owner must act.
     pub(crate) fn with_after_challenge(mut self) -> Self {
         self.after_challenge = true;
@@ -117,6 +109,6 @@ impl Answer {
             Cow::Borrowed(body) => Bytes::from_static(body.as_bytes()),
             Cow::Owned(body) => body.into(),
         };
-        Self { status, headers, body, over_limit: false, token: None, after_challenge: false }
+        Self { status, headers, body, over_limit: false, after_challenge: false }
     }
 }

@@ -100,7 +100,12 @@ impl Platform {
             let session = sessionid.and_then(|id| traffic.find(&id));
             (session, traffic.arrive(session, peer.address(), now))
         };
-        let number = session.and_then(|index| u32::try_from(index).ok());
+        let asking = match api {
+            Api::Web => session,
+            Api::Graph => self.graph.token_of(request),
+            Api::X => self.x.token_of(request),
+        };
+        let number = asking.and_then(|index| u32::try_from(index).ok());
         let draw = hash::pair(
             hash::pair(self.config.seed, 40),
             hash::pair(session.map_or(u64::MAX, |index| index as u64), arrival.ordinal),
@@ -117,7 +122,6 @@ impl Platform {
         };
         let answer = self.answer(api, &asked, session, &arrival, &outcome);
         let (over_limit, after_challenge) = (answer.over_limit, answer.after_challenge);
-        let asking = number.or(answer.token.and_then(|index| u32::try_from(index).ok()));
         let mut plan = self.plan(answer, now);
         dress(&mut plan, &outcome);
         {
@@ -126,7 +130,7 @@ impl Platform {
                 AuditRecord {
                     time: now,
                     route,
-                    session: asking,
+                    session: number,
                     proxy: peer.proxy,
                     status: plan.status.as_u16(),
                 },
@@ -322,7 +326,11 @@ impl Platform {
             self.traffic().fall(index, state, asked.now, lasts);
         }
         if let Some(row) = outcome.row {
-            return Answer::row(row);
+            return match api {
+                Api::Web => Answer::row(row),
+                Api::Graph => self.graph.inject(asked, row),
+                Api::X => self.x.inject(asked, row),
+            };
         }
         let state = outcome.session.filter(|_| session.is_some()).or(arrival.state);
         match api {

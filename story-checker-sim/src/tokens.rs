@@ -79,6 +79,18 @@ impl Tokens {
         true
     }
 
+    /// Refuses a token from now on with the row that it is just told.
+    pub(crate) fn fall(
+        &mut self,
+        index: usize,
+        row: &'static Row,
+        now: Timestamp,
+        owner_acts: &[&str],
+    ) {
+        self.set(index, Some(row.id), Some(now));
+        self.refuse(index, now, owner_acts);
+    }
+
     /// The row that a token is refused with at a moment.
     pub(crate) fn refused(&self, index: usize, at: Timestamp) -> Option<&'static Row> {
         let token = self.tokens.get(index)?;

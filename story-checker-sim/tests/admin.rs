@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use story_checker_sim::{Platform, SimConfig, TruthKind};
+use story_checker_sim::{GraphSettings, Platform, SimConfig, TruthKind, XSettings, XTruthKind};
 
 use crate::support::{NOON, VIEWER, ask, get, json as body, peer, platform};
 
@@ -103,5 +103,70 @@ fn bad_input_is_named() {
         assert_eq!(answered, status, "{path}");
         let message = body["error"].as_str().unwrap();
         assert!(message.contains(part), "{path}: {message}");
+    }
+}
+
+#[test]
+fn it_lists_and_refuses_tokens() {
+    let config =
+        SimConfig::new(1).with_graph(GraphSettings::new(2, NOON)).with_x(XSettings::new(1));
+    let platform = platform(config);
+    let tokens = ok(&platform, &Method::GET, "/_sim/graph_tokens");
+    let token = platform.graph_token(1).unwrap();
+    assert_eq!(tokens[1]["access_token"], token.access_token);
+    assert_eq!(tokens[1]["username"], "acct_000001");
+    assert_eq!(tokens[1]["refused"], Value::Null);
+    ok(&platform, &Method::POST, "/_sim/graph_tokens/1?row=G190-460");
+    assert_eq!(ok(&platform, &Method::GET, "/_sim/graph_tokens")[1]["refused"], "G190-460");
+    let later = NOON.unix_millis() + 1;
+    ok(&platform, &Method::POST, &format!("/_sim/graph_tokens/1?row=none&from={later}"));
+    assert_eq!(ok(&platform, &Method::GET, "/_sim/graph_tokens")[1]["refused"], "G190-460");
+    ok(&platform, &Method::POST, "/_sim/graph_tokens/1?row=none");
+    assert_eq!(ok(&platform, &Method::GET, "/_sim/graph_tokens")[1]["refused"], Value::Null);
+    ok(&platform, &Method::POST, "/_sim/x_tokens/0?row=X402");
+    let tokens = ok(&platform, &Method::GET, "/_sim/x_tokens");
+    let expected = json!({ "index": 0, "bearer_token": platform.x_token(0), "refused": "X402" });
+    assert_eq!(tokens, json!([expected]));
+    for path in
+        ["graph_tokens/2?row=G1", "x_tokens/0?row=X0", "x_tokens/zero?row=X402", "x_tokens/0"]
+    {
+        let (status, _) = admin(&platform, &Method::POST, &format!("/_sim/{path}"));
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
+    }
+}
+
+#[test]
+fn it_knows_and_changes_the_truth_of_the_official_apis() {
+    let config = SimConfig::new(1).with_graph(GraphSettings::new(1, NOON));
+    let platform = platform(config);
+    ok(&platform, &Method::POST, "/_sim/accounts/acct_000000?kind=active");
+    let truth = ok(&platform, &Method::GET, "/_sim/graph_truth?token=0");
+    assert_eq!((&truth["kind"], truth["items"].as_array().unwrap().len()), (&json!("active"), 1));
+    let since = NOON.unix_millis() - 1000;
+    for (kind, expected) in [
+        ("active", XTruthKind::Active),
+        ("no_posts", XTruthKind::NoPosts),
+        ("protected", XTruthKind::Protected),
+        ("suspended", XTruthKind::Suspended),
+        ("not_found", XTruthKind::NotFound),
+    ] {
+        ok(&platform, &Method::POST, &format!("/_sim/x_accounts/Tea_House?kind={kind}"));
+        let path = format!("/_sim/x_truth?name=tea_house&since={since}");
+        let truth = ok(&platform, &Method::GET, &path);
+        assert_eq!((&truth["kind"], kind), (&json!(expected), truth["kind"].as_str().unwrap()));
+        assert_eq!(truth["posts"].as_array().unwrap().len(), usize::from(kind == "active"));
+    }
+    let at = NOON.unix_millis() + 30_000;
+    ok(&platform, &Method::POST, "/_sim/x_accounts/tea_house?kind=active");
+    let path = format!("/_sim/x_truth?query=from:tea_house&since={since}&at={at}");
+    assert_eq!(ok(&platform, &Method::GET, &path)["kind"], "active");
+    ok(&platform, &Method::POST, "/_sim/x_accounts/tea_house?kind=seeded");
+    for path in ["graph_truth?token=1", "x_truth?name=a", "x_truth?query=has:media&since=0"] {
+        let (status, _) = admin(&platform, &Method::GET, &format!("/_sim/{path}"));
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
+    }
+    for path in ["x_accounts/tea_house?kind=odd", "x_accounts/no-name?kind=active"] {
+        let (status, _) = admin(&platform, &Method::POST, &format!("/_sim/{path}"));
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
     }
 }

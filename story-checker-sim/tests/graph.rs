@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 use story_checker_sim::{
-    AccountKind, AccountScript, GraphSettings, Limit, Plan, Platform, Population, Route,
-    ScriptedStory, SimConfig, Timestamp, TruthKind, numbered_name, row,
+    AccountKind, AccountScript, Api, Effect, GraphSettings, Limit, Plan, Platform, Population,
+    Route, Rule, ScriptedStory, SimConfig, Timestamp, TruthKind, numbered_name, row,
 };
 
 use crate::support::{NOON, ask, json as body, peer, platform};
@@ -383,4 +383,21 @@ fn settings_that_make_no_sense_are_refused() {
     assert!(new(settings(0).with_professional(100)));
     assert!(!new(settings(0).with_professional(101)));
     assert!(!new(settings(2_000_000)));
+}
+
+#[test]
+fn a_rule_can_give_any_row_and_what_it_says_of_a_token_stays() {
+    let platform = platform(config(settings(2)));
+    let once = |id: &str| Rule::new(Effect::Row(id.into())).with_api(Api::Graph).with_times(1);
+    platform.add_rule(once("G2").with_session(1)).unwrap();
+    platform.add_rule(once("G190-464").with_session(1)).unwrap();
+    let ask = |index| get(&platform, index, "/v25.0/{}/stories", NOON);
+    assert_eq!(ask(0).status, StatusCode::OK);
+    assert!(is_row(&ask(1), "G2"));
+    assert!(is_row(&ask(1), "G190-464"));
+    assert_eq!(platform.audit().requests_after_challenge, 0);
+    assert!(is_row(&ask(1), "G190-464"));
+    assert_eq!(platform.audit().requests_after_challenge, 1);
+    assert_eq!(platform.graph_token_row(1, NOON), Some("G190-464"));
+    assert_eq!(ask(0).status, StatusCode::OK);
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 use story_checker_sim::{
-    Limit, Plan, Platform, RequestFilter, Route, SimConfig, Timestamp, XAccountKind,
-    XAccountScript, XLimits, XLink, XMedia, XProblemHost, XScriptedPost, XSettings, XSpelling,
-    XTruthKind, numbered_name, row,
+    Api, Effect, Limit, Plan, Platform, RequestFilter, Route, Rule, SimConfig, Timestamp,
+    XAccountKind, XAccountScript, XLimits, XLink, XMedia, XProblemHost, XScriptedPost, XSettings,
+    XSpelling, XTruthKind, numbered_name, row,
 };
 
 use crate::support::{NOON, ask, json as body, peer, platform};
@@ -148,7 +148,8 @@ fn timelines_say_what_is_true_over_days() {
                 let (posts, _) = pages(&platform, &path, now);
                 let shown: Vec<_> =
                     posts.into_iter().filter(|post| post["attachments"].is_object()).collect();
-                assert!(shown.iter().all(|post| post["author_id"] == id.to_string()));
+                let author = json!(id.to_string());
+                assert!(shown.iter().all(|post| post["author_id"] == author));
                 assert_eq!(ids(&shown), truth.posts.iter().map(|post| post.id).collect::<Vec<_>>());
                 assert_eq!(truth.posts.is_empty(), truth.kind == XTruthKind::NoPosts);
                 continue;
@@ -543,4 +544,31 @@ fn settings_that_make_no_sense_are_refused() {
     assert!(!new(XSettings::new(1).with_posting(101, 1.0, 50)));
     assert!(!new(XSettings::new(1).with_partial(101)));
     assert!(!new(XSettings::new(2_000_000)));
+}
+
+#[test]
+fn a_rule_can_give_any_row_and_what_it_says_stays_true() {
+    let platform = world(settings());
+    let once = |id: &str| Rule::new(Effect::Row(id.into())).with_api(Api::X).with_times(1);
+    let path = "/2/users/by?usernames=acct_000001";
+    let at = |secs| NOON.saturating_add(Duration::from_secs(secs));
+    for id in ["X503", "X429-window-88"] {
+        platform.add_rule(once(id).with_session(0)).unwrap();
+    }
+    assert_eq!(get(&platform, 1, path, NOON).status, StatusCode::OK);
+    assert!(is_row(&get(&platform, 0, path, NOON), "X503"));
+    let told = get(&platform, 0, path, NOON);
+    assert!(is_row(&told, "X429-window-88"));
+    let reset = (NOON.unix_secs() + 30).to_string();
+    assert_eq!(told.headers["x-rate-limit-reset"], *reset);
+    assert_eq!(platform.audit().limits_broken, 0);
+    assert_eq!(get(&platform, 0, path, at(29)).status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(platform.audit().limits_broken, 1);
+    assert_eq!(get(&platform, 0, path, at(30)).status, StatusCode::OK);
+    platform.add_rule(once("X403-user-suspended")).unwrap();
+    for after_challenge in [0, 1] {
+        assert!(is_row(&get(&platform, 0, path, at(30)), "X403-user-suspended"));
+        assert_eq!(platform.audit().requests_after_challenge, after_challenge);
+    }
+    assert_eq!(get(&platform, 1, path, at(30)).status, StatusCode::OK);
 }

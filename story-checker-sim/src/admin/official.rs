@@ -6,6 +6,7 @@ use super::{Failure, bad, number, text};
 use crate::platform::Platform;
 use crate::request::Request;
 use crate::time::Timestamp;
+use crate::x::{XAccountKind, XAccountScript, XMedia, XScriptedPost};
 
 /// All tokens of the Graph API.
 pub(super) fn graph_tokens(platform: &Platform, now: Timestamp) -> Value {
@@ -81,4 +82,38 @@ pub(super) fn x_truth(
         Err(_) => platform.x_truth(&text(request, "name")?, since, at),
     };
     Ok(json!({ "since": since, "at": at, "kind": truth.kind, "posts": truth.posts }))
+}
+
+/// Overrides an account on X, or gives it back.
+pub(super) fn set_x_account(
+    platform: &Platform,
+    request: &Request<'_>,
+    name: &str,
+    now: Timestamp,
+) -> Result<Value, Failure> {
+    let kind = text(request, "kind")?;
+    let script = match kind.as_str() {
+        "active" => {
+            let post = XScriptedPost::new(now, "steam #tea").with_media(XMedia::Photo);
+            Some(XAccountScript::posting([post]))
+        }
+        "no_posts" => Some(XAccountScript::new(XAccountKind::Public)),
+        "protected" => Some(XAccountScript::new(XAccountKind::Protected)),
+        "suspended" => Some(XAccountScript::new(XAccountKind::Suspended)),
+        "not_found" => Some(XAccountScript::new(XAccountKind::NotFound)),
+        "seeded" => None,
+        _ => {
+            return Err(bad(format!(
+                "kind is active, no_posts, protected, suspended, not_found or seeded, not {kind:?}"
+            )));
+        }
+    };
+    let is_valid = match script {
+        Some(script) => platform.set_x_account(name, script),
+        None => platform.reset_x_account(name),
+    };
+    if !is_valid {
+        return Err(bad(format!("a name on X is 1 to 15 of a-z, 0-9 and underscore: {name:?}")));
+    }
+    Ok(json!({ "name": name.to_ascii_lowercase(), "kind": kind }))
 }

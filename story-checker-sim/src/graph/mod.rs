@@ -18,6 +18,7 @@ use crate::accounts::{
     Account, AccountKind, Accounts, Truth, TruthItem, TruthKind, numbered_id, numbered_name,
 };
 use crate::answer::{Answer, Asked};
+use crate::catalogue::Row;
 use crate::config::{GraphSettings, SimConfig};
 use crate::hash;
 use crate::request::{Request, Route};
@@ -134,6 +135,22 @@ impl Graph {
         has_token || (account.kind == AccountKind::Public && drawn)
     }
 
+    /// The number of the token that a request carries.
+    pub(crate) fn token_of(&self, request: &Request<'_>) -> Option<usize> {
+        let text = access_token(request)?;
+        self.state().tokens.find(&text).map(|(token, _)| token)
+    }
+
+    /// The answer that a rule wants. What it says about a token is true from then on.
+    pub(crate) fn inject(&self, asked: &Asked<'_>, row: &'static Row) -> Answer {
+        if is_about_token(row)
+            && let Some(token) = self.token_of(asked.request)
+        {
+            self.state().tokens.fall(token, row, asked.now, &OWNER_ACTS);
+        }
+        Answer::row(row)
+    }
+
     pub(crate) fn answer(&self, asked: &Asked<'_>) -> Answer {
         let Some(text) = access_token(asked.request) else { return Answer::named("G104") };
         let mut state = self.state();
@@ -145,11 +162,11 @@ impl Graph {
         };
         state.tokens.arrive(token);
         if let Some(refusal) = state.tokens.refuse(token, asked.now, &OWNER_ACTS) {
-            let answer = Answer::row(refusal.row).with_token(token);
+            let answer = Answer::row(refusal.row);
             return if refusal.again { answer.with_after_challenge() } else { answer };
         }
         if issued_at.saturating_add(self.settings.token_lifetime) <= asked.now {
-            return Answer::named("G190-463").with_token(token);
+            return Answer::named("G190-463");
         }
         // One object by id is a story too, unless it is the account.
         let about = matches!(asked.route, Route::GraphStories | Route::GraphMedia).then_some(token);
@@ -166,7 +183,7 @@ impl Graph {
                 self.read(asked, token, &text)
             }
         };
-        headers.into_iter().fold(answer.with_token(token), |answer, (name, value)| {
+        headers.into_iter().fold(answer, |answer, (name, value)| {
             let value = HeaderValue::try_from(value).expect("numbers in JSON are plain text");
             answer.with_header(HeaderName::from_static(name), value)
         })
@@ -306,6 +323,11 @@ impl Graph {
         // Every critical section leaves its data whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a row says that the token is not good any more.
+fn is_about_token(row: &Row) -> bool {
+    row.id.starts_with("G190") || row.id == "G102" || OWNER_ACTS.contains(&row.id)
 }
 
 /// The account behind the token itself.

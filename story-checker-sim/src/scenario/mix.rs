@@ -143,9 +143,10 @@ const PROXY: &[ProxyFault] = &[
 /// How much of the mix is left to the proxies, if there are any: one fault in so many.
 pub(super) const PROXY_SHARE: f64 = 8.0;
 
-/// A fault for a request. The session, if any, may have to suffer for it.
+/// A fault for a request. The session of the web API, if any, may have to suffer for it; a token
+/// never: it may be the only one for its account.
 pub(super) fn draw(api: Api, has_session: bool, lasting: f64, draw: u64) -> Effect {
-    if has_session && hash::fraction(hash::pair(draw, 1)) * 100.0 < lasting {
+    if api == Api::Web && has_session && hash::fraction(hash::pair(draw, 1)) * 100.0 < lasting {
         return Effect::Row((*pick(LASTING, hash::pair(draw, 2))).to_owned());
     }
     let own = match api {

@@ -40,13 +40,27 @@ impl Windows {
         if !is_over {
             *used += 1;
         }
-        Left {
-            limit: most,
-            remaining: most - *used,
-            reset: start.saturating_add(limit.window).unix_millis().div_ceil(1000),
-            is_over,
-        }
+        left(limit, *start, *used, is_over)
     }
+
+    /// Uses a window up, so that it is over at this moment.
+    pub(super) fn fill(
+        &mut self,
+        token: usize,
+        route: Route,
+        limit: Limit,
+        until: Timestamp,
+    ) -> Left {
+        let start = until.saturating_sub(limit.window);
+        self.0.insert((token, route), (start, limit.requests.get()));
+        left(limit, start, limit.requests.get(), true)
+    }
+}
+
+fn left(limit: Limit, start: Timestamp, used: u32, is_over: bool) -> Left {
+    let most = limit.requests.get();
+    let reset = start.saturating_add(limit.window).unix_millis().div_ceil(1000);
+    Left { limit: most, remaining: most - used, reset, is_over }
 }
 
 impl Left {

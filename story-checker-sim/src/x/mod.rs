@@ -23,9 +23,10 @@ use self::posts::Post;
 use self::query::Query;
 use self::render::Dialect;
 use crate::answer::{Answer, Asked};
+use crate::catalogue::Row;
 use crate::config::{SimConfig, XSettings};
 use crate::hash;
-use crate::request::Route;
+use crate::request::{Request, Route};
 use crate::time::Timestamp;
 use crate::tokens::Tokens;
 
@@ -38,6 +39,10 @@ const SEARCH_DAYS: Duration = Duration::from_secs(7 * 86_400);
 const SEARCH_LAG: Duration = Duration::from_secs(30);
 /// Rows after which only the owner of the token can help.
 const OWNER_ACTS: [&str; 2] = ["X403-326", "X403-user-suspended"];
+/// What rows begin with that say that the token is not good any more.
+const TOKEN_ROWS: [&str; 3] = ["X401", "X402", "X403"];
+/// How long a window is used up that a rule says is used up.
+const INJECTED_WINDOW: Duration = Duration::from_secs(30);
 /// The three ways of saying that a window is used up.
 const WINDOW_ROWS: [&str; 3] = ["X429-window", "X429-window-88", "X429-window-plain"];
 
@@ -179,6 +184,29 @@ impl X {
         Some(XTruth::new(found.into_iter().filter(|post| !post.media.is_empty())))
     }
 
+    /// The number of the token that a request carries.
+    pub(crate) fn token_of(&self, request: &Request<'_>) -> Option<usize> {
+        let (token, _) = self.state().tokens.find(request.bearer()?)?;
+        Some(token)
+    }
+
+    /// The answer that a rule wants. What it says about a token or a window is true from then on.
+    pub(crate) fn inject(&self, asked: &Asked<'_>, row: &'static Row) -> Answer {
+        let answer = Answer::row(row);
+        let Some(token) = self.token_of(asked.request) else { return answer };
+        let mut state = self.state();
+        if TOKEN_ROWS.iter().any(|prefix| row.id.starts_with(prefix)) {
+            state.tokens.fall(token, row, asked.now, &OWNER_ACTS);
+        }
+        match limits::limit(&self.settings.limits, asked.route) {
+            Some(limit) if WINDOW_ROWS.contains(&row.id) => {
+                let until = asked.now.saturating_add(INJECTED_WINDOW);
+                state.windows.fill(token, asked.route, limit, until).tell(answer)
+            }
+            _ => answer,
+        }
+    }
+
     pub(crate) fn answer(&self, asked: &Asked<'_>) -> Answer {
         let mut state = self.state();
         let token = asked.request.bearer().and_then(|text| state.tokens.find(text));
@@ -186,7 +214,7 @@ impl X {
         let ordinal = state.tokens.arrive(token);
         let draw = hash::pair(hash::pair(self.seed, token as u64), ordinal);
         if let Some(refusal) = state.tokens.refuse(token, asked.now, &OWNER_ACTS) {
-            let answer = Answer::row(refusal.row).with_token(token);
+            let answer = Answer::row(refusal.row);
             return if refusal.again { answer.with_after_challenge() } else { answer };
         }
         let Some(limit) = limits::limit(&self.settings.limits, asked.route) else {
@@ -206,7 +234,7 @@ impl X {
             let dialect = Dialect::of(&self.settings, draw);
             self.read(asked, dialect).unwrap_or_else(|invalid| refused(dialect, &invalid))
         };
-        left.tell(answer).with_token(token)
+        left.tell(answer)
     }
 
     fn read(&self, asked: &Asked<'_>, dialect: Dialect) -> Result<Answer, Invalid> {
