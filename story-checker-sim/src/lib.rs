@@ -41,7 +41,7 @@ pub use config::{
 };
 pub use delivery::Delivery;
 pub use form::Form;
-pub use graph::GraphToken;
+pub use graph::{GraphToken, graph_item_id};
 pub use platform::{Plan, Platform};
 pub use request::{Api, Peer, ProxyId, Request, Route};
 pub use scenario::{Effect, ProxyFault, Rule, RuleError, RuleStatus, parse_rules};

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use self::fields::Fields;
+pub use self::stories::graph_item_id;
 use self::usage::{Over, Usage};
 use crate::accounts::{
     Account, AccountKind, Accounts, Truth, TruthItem, TruthKind, numbered_id, numbered_name,
@@ -275,7 +276,7 @@ impl Graph {
         }
         let id = asked.request.segment(1);
         let items = stories::shown(&self.settings, &caller.account);
-        match items.iter().find(|item| stories::item_id(item).to_string() == id) {
+        match items.iter().find(|item| graph_item_id(item.pk).to_string() == id) {
             Some(item) => ok(&self.item(caller, item)),
             None => Answer::named("G100-33"),
         }

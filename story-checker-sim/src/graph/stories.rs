@@ -28,9 +28,9 @@ const FIELDS: [&str; 11] = [
     "username",
 ];
 
-/// The id of an item; not its number, as on the real platform.
-pub(super) fn item_id(item: &TruthItem) -> u64 {
-    ITEM_BASE + hash::pair(item.pk, 61) % ITEM_COUNT
+/// The id that the Graph API has for the story with this number: another one than the web API's.
+pub fn graph_item_id(pk: u64) -> u64 {
+    ITEM_BASE + hash::pair(pk, 61) % ITEM_COUNT
 }
 
 /// The stories that this API shows, newest first.
@@ -59,7 +59,7 @@ pub(super) fn item(
     owner: u64,
     fields: &Fields<'_>,
 ) -> Value {
-    let id = item_id(item);
+    let id = graph_item_id(item.pk);
     let signed = |name: &str| {
         let signature = hash::bytes(item.pk, name.as_bytes());
         let expires = item.expires_at.unix_secs();
