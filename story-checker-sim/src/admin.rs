@@ -13,7 +13,7 @@ use crate::audit::RequestFilter;
 use crate::catalogue;
 use crate::platform::Platform;
 use crate::request::Request;
-use crate::scenario::{RuleError, parse_rules};
+use crate::scenario::parse_rules;
 use crate::time::Timestamp;
 use crate::traffic::SessionState;
 
@@ -102,11 +102,18 @@ fn rules(
         (&Method::GET, "") => Ok(json!(platform.rules_status())),
         (&Method::POST, "") => {
             let rules = parse_rules(request.body()).map_err(|error| bad(error.to_string()))?;
-            let numbers: Result<Vec<u64>, RuleError> =
-                rules.into_iter().map(|rule| platform.add_rule(rule)).collect();
-            numbers
-                .map(|numbers| json!({ "rules": numbers }))
-                .map_err(|error| bad(error.to_string()))
+            // All or none.
+            let mut numbers = Vec::new();
+            for rule in rules {
+                match platform.add_rule(rule) {
+                    Ok(number) => numbers.push(number),
+                    Err(error) => {
+                        numbers.into_iter().for_each(|number| _ = platform.remove_rule(number));
+                        return Err(bad(error.to_string()));
+                    }
+                }
+            }
+            Ok(json!({ "rules": numbers }))
         }
         (&Method::DELETE, "") => {
             platform.clear_rules();

@@ -35,8 +35,8 @@ pub(crate) fn answer(
     match (asked.route, viewer) {
         // The trap: the same empty lists as for accounts without a story.
         (Route::Reels, None) => match reel_ids(asked) {
-            Ok(_) => Answer::json(StatusCode::OK, render::EMPTY_REELS),
-            Err(refused) => refused,
+            Some(_) => Answer::json(StatusCode::OK, render::EMPTY_REELS),
+            None => too_many(),
         },
         (Route::GraphqlReels, None) => Answer::json(StatusCode::OK, render::EMPTY_GRAPHQL_REELS),
         (Route::Viewer, None) => Answer::named("W17-null"),
@@ -44,8 +44,8 @@ pub(crate) fn answer(
         (_, None) => Answer::named("W3"),
         (Route::Profile, _) => profile(asked),
         (Route::Reels, _) => match reel_ids(asked) {
-            Ok(ids) => with_reels(asked, &ids, |reels| render::reels(reels, pad)),
-            Err(refused) => refused,
+            Some(ids) => with_reels(asked, &ids, |reels| render::reels(reels, pad)),
+            None => too_many(),
         },
         (Route::GraphqlReels, _) => graphql_reels(asked),
         (Route::UserStory, _) => user_story(asked, pad),
@@ -126,8 +126,8 @@ fn search(asked: &Asked<'_>) -> Answer {
     Answer::json(StatusCode::OK, render::search(accounts.iter()))
 }
 
-/// The ids that a request for reels asks for, or why it is refused.
-fn reel_ids(asked: &Asked<'_>) -> Result<Vec<u64>, Answer> {
+/// The ids that a request for reels asks for, unless they are too many.
+fn reel_ids(asked: &Asked<'_>) -> Option<Vec<u64>> {
     let ids = asked.request.params("reel_ids");
     distinct(ids.map(|id| String::from_utf8_lossy(&id).parse().ok()))
 }
@@ -147,17 +147,21 @@ fn graphql_reels(asked: &Asked<'_>) -> Answer {
         id => id.as_u64(),
     });
     match distinct(ids) {
-        Ok(ids) => with_reels(asked, &ids, render::graphql_reels),
-        Err(refused) => refused,
+        Some(ids) => with_reels(asked, &ids, render::graphql_reels),
+        None => too_many(),
     }
 }
 
+fn too_many() -> Answer {
+    Answer::json(StatusCode::BAD_REQUEST, render::INVALID_REEL_LIST)
+}
+
 /// A name where an id belongs is nobody, as on the real platform.
-fn distinct(asked: impl Iterator<Item = Option<u64>>) -> Result<Vec<u64>, Answer> {
+fn distinct(asked: impl Iterator<Item = Option<u64>>) -> Option<Vec<u64>> {
     let mut ids: Vec<u64> = Vec::with_capacity(1);
     for (index, id) in asked.enumerate() {
         if index == MAX_REELS {
-            return Err(Answer::json(StatusCode::BAD_REQUEST, render::INVALID_REEL_LIST));
+            return None;
         }
         if let Some(id) = id
             && !ids.contains(&id)
@@ -165,7 +169,7 @@ fn distinct(asked: impl Iterator<Item = Option<u64>>) -> Result<Vec<u64>, Answer
             ids.push(id);
         }
     }
-    Ok(ids)
+    Some(ids)
 }
 
 fn with_reels(

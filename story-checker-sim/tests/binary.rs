@@ -14,10 +14,13 @@ fn binary() -> Command {
 fn it_says_where_it_listens_writes_its_files_and_ends_on_sigterm() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name| folder.path().join(name);
+    std::fs::write(path("rules.json"), r#"[{"effect":{"row":"W1"}}]"#).unwrap();
     let mut child = binary()
         .args(["--seed", "5", "--sessions", "2", "--http-proxies", "1", "--socks-proxies", "1"])
         .args(["--proxy-login", "user:pass", "--limit", "5/60", "--latency", "0..1"])
         .args(["--start", "1795262400000", "--speed", "0"])
+        .args(["--mix", "5", "--rules"])
+        .arg(path("rules.json"))
         .arg("--ca-out")
         .arg(path("ca.pem"))
         .arg("--write-sessions")
@@ -73,6 +76,9 @@ fn bad_arguments_are_named() {
         (["--proxy-login", "user"], "USER:PASSWORD"),
         (["--private", "99"], "more than 100 percent"),
         (["--story-lifetime", "30days"], "1 second to 7 days"),
+        (["--mix", "101"], "a percentage is 0 to 100"),
+        (["--rules", "/nowhere/at/all"], "cannot read /nowhere/at/all"),
+        (["--rules", "/dev/null"], "/dev/null holds no rules"),
         (["--ca-out", "/nowhere/at/all"], "cannot write /nowhere/at/all"),
     ] {
         let output = binary().args(arguments).output().unwrap();

@@ -159,6 +159,7 @@ fn body(plan: Plan, deadline: Instant, proxied: bool) -> BodyStream {
         let rest = (!wire.data.is_empty() || wire.broken).then_some((wire, flight));
         Some((Ok(piece), rest))
     })
+    .fuse()
     .boxed()
 }
 

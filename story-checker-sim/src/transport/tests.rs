@@ -134,3 +134,9 @@ async fn proxies_can_be_numbered_beforehand() {
     assert_eq!((proxies["a"], proxies["b"]), (ProxyId::new(0), ProxyId::new(1)));
     assert_eq!(proxies.len(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_body_may_be_asked_again() {
+    let row = Effect::Row("E-empty".into());
+    assert_eq!(with(row, false).await.unwrap().body, "");
+}
