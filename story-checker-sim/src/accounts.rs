@@ -30,6 +30,8 @@ const MAX_SPREAD: Duration = Duration::from_secs((MAX_BURST - 1) * MAX_GAP_SECS)
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum AccountKind {
+    /// Only for grown-ups: not found by name, but there by id, with a mark and without numbers.
+    Gated,
     /// Nobody has this name.
     NotFound,
     /// Private, and no session follows it.
@@ -108,6 +110,8 @@ pub struct Truth {
 pub enum TruthKind {
     /// At least one story is active.
     Active,
+    /// Only for grown-ups: nobody can tell.
+    Gated,
     /// The account can be seen and has no active story.
     NoStory,
     /// Nobody has this name.
@@ -159,16 +163,31 @@ impl Account {
         self.kind != AccountKind::NotFound
     }
 
+    /// The active stories, oldest first, whoever may see them.
+    pub(crate) fn stories(&self) -> &[TruthItem] {
+        &self.stories
+    }
+
+    /// Whether it is found by its name.
+    pub(crate) fn has_name(&self) -> bool {
+        self.exists() && self.kind != AccountKind::Gated
+    }
+
+    pub(crate) fn is_private(&self) -> bool {
+        matches!(self.kind, AccountKind::Private | AccountKind::PrivateFollowed)
+    }
+
     /// The active stories that the sessions may see, oldest first.
     pub(crate) fn visible(&self) -> &[TruthItem] {
         match self.kind {
             AccountKind::Public | AccountKind::PrivateFollowed => &self.stories,
-            AccountKind::NotFound | AccountKind::Private => &[],
+            AccountKind::Gated | AccountKind::NotFound | AccountKind::Private => &[],
         }
     }
 
     pub(crate) fn into_truth(self) -> Truth {
         let kind = match self.kind {
+            AccountKind::Gated => TruthKind::Gated,
             AccountKind::NotFound => TruthKind::NotFound,
             AccountKind::Private => TruthKind::Private,
             AccountKind::Public | AccountKind::PrivateFollowed if self.stories.is_empty() => {
@@ -267,6 +286,19 @@ impl Accounts {
             self.remember(id, &name);
         }
         Some(id)
+    }
+
+    /// A name or an id, and the one that belongs to it: what a request may call this account.
+    pub(crate) fn aliases(&self, text: &str, at: Timestamp) -> Vec<String> {
+        let mut aliases = vec![text.to_owned()];
+        if let Some(id) = self.register(text.as_bytes()) {
+            aliases.push(id.to_string());
+            aliases.push(text.to_ascii_lowercase());
+        }
+        if let Some(account) = text.parse().ok().and_then(|id| self.by_id(id, at)) {
+            aliases.push(account.name);
+        }
+        aliases
     }
 
     fn remember(&self, id: u64, name: &str) {

@@ -1,14 +1,19 @@
 //! The admin API below `/_sim/`: the truth, the audit and the switches, for tests in other processes.
 
+mod official;
+
 use std::borrow::Cow;
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::accounts::{AccountKind, AccountScript, ScriptedStory};
 use crate::audit::RequestFilter;
+use crate::catalogue;
 use crate::platform::Platform;
 use crate::request::Request;
+use crate::scenario::parse_rules;
 use crate::time::Timestamp;
 use crate::traffic::SessionState;
 
@@ -38,8 +43,13 @@ fn dispatch(
     now: Timestamp,
 ) -> Result<Value, Failure> {
     let (head, tail) = path.split_once('/').unwrap_or((path, ""));
+    if head == "rules" {
+        return rules(platform, request, path, tail);
+    }
     let expected = match (head, tail) {
-        ("audit" | "health" | "requests" | "sessions" | "truth", "") => Method::GET,
+        ("audit" | "catalogue" | "health" | "requests" | "sessions" | "truth", "") => Method::GET,
+        ("graph_tokens" | "graph_truth" | "x_tokens" | "x_truth", "") => Method::GET,
+        ("graph_tokens" | "x_tokens" | "x_accounts", _) => Method::POST,
         ("reset-audit", "") => Method::POST,
         ("accounts" | "sessions", _) => Method::POST,
         _ => return Err((StatusCode::NOT_FOUND, format!("no such admin path: /_sim/{path}"))),
@@ -50,6 +60,7 @@ fn dispatch(
     }
     match (head, tail) {
         ("audit", _) => Ok(json!(platform.audit())),
+        ("catalogue", _) => Ok(catalogue::rows().map(|row| json!(row)).collect()),
         ("health", _) => Ok(json!({ "status": "ok", "now": now })),
         ("requests", _) => {
             let limit = number(request, "limit")?;
@@ -62,9 +73,60 @@ fn dispatch(
             platform.reset_audit();
             Ok(json!({ "status": "ok" }))
         }
+        ("graph_tokens", "") => Ok(official::graph_tokens(platform, now)),
+        ("graph_tokens", index) => official::set_token(request, index, |index, row, from| {
+            platform.set_graph_token(index, row, from)
+        }),
+        ("graph_truth", _) => official::graph_truth(platform, request, now),
+        ("x_tokens", "") => Ok(official::x_tokens(platform, now)),
+        ("x_tokens", index) => official::set_token(request, index, |index, row, from| {
+            platform.set_x_token(index, row, from)
+        }),
+        ("x_accounts", name) => official::set_x_account(platform, request, name, now),
+        ("x_truth", _) => official::x_truth(platform, request, now),
         ("sessions", "") => Ok(sessions(platform, now)),
         ("sessions", index) => set_session(platform, request, index),
         (_, name) => set_account(platform, request, name, now),
+    }
+}
+
+/// The rules: all with GET, one more or a list more with POST, none with DELETE.
+fn rules(
+    platform: &Platform,
+    request: &Request<'_>,
+    path: &str,
+    number: &str,
+) -> Result<Value, Failure> {
+    let known = |number: &str| number.parse().is_ok_and(|number| platform.remove_rule(number));
+    match (request.method(), number) {
+        (&Method::GET, "") => Ok(json!(platform.rules_status())),
+        (&Method::POST, "") => {
+            let rules = parse_rules(request.body()).map_err(|error| bad(error.to_string()))?;
+            // All or none.
+            let mut numbers = Vec::new();
+            for rule in rules {
+                match platform.add_rule(rule) {
+                    Ok(number) => numbers.push(number),
+                    Err(error) => {
+                        numbers.into_iter().for_each(|number| _ = platform.remove_rule(number));
+                        return Err(bad(error.to_string()));
+                    }
+                }
+            }
+            Ok(json!({ "rules": numbers }))
+        }
+        (&Method::DELETE, "") => {
+            platform.clear_rules();
+            Ok(json!({ "status": "ok" }))
+        }
+        (&Method::DELETE, number) if known(number) => Ok(json!({ "status": "ok" })),
+        (&Method::DELETE, number) => {
+            Err((StatusCode::NOT_FOUND, format!("there is no rule {number}")))
+        }
+        (method, _) => {
+            let message = format!("/_sim/{path} is for GET, POST or DELETE, not {method}");
+            Err((StatusCode::METHOD_NOT_ALLOWED, message))
+        }
     }
 }
 
@@ -100,7 +162,9 @@ fn set_session(platform: &Platform, request: &Request<'_>, index: &str) -> Resul
     })?;
     let state = text(request, "state")?;
     let state = SessionState::parse(state.as_bytes()).ok_or_else(|| {
-        bad(format!("state is logged_in, logged_out or challenged, not {state:?}"))
+        bad(format!(
+            "state is logged_in, logged_out, challenged, blocked or suspended, not {state:?}"
+        ))
     })?;
     let from = number(request, "from")?.map(Timestamp::from_unix_millis);
     if !platform.set_session_state(number_of_session, state, from) {
@@ -118,16 +182,21 @@ fn set_account(
     let kind = text(request, "kind")?;
     let script = match &*kind {
         "active" => {
-            let expires = now.saturating_add(platform.config().population.story_lifetime);
+            let lives = match number(request, "for_ms")? {
+                Some(millis) => Duration::from_millis(millis),
+                None => platform.config().population.story_lifetime,
+            };
+            let expires = now.saturating_add(lives);
             Some(AccountScript::active([ScriptedStory::image(now, expires)]))
         }
         "no_story" => Some(AccountScript::no_story()),
+        "gated" => Some(AccountScript::new(AccountKind::Gated)),
         "private" => Some(AccountScript::new(AccountKind::Private)),
         "not_found" => Some(AccountScript::new(AccountKind::NotFound)),
         "seeded" => None,
         _ => {
             return Err(bad(format!(
-                "kind is active, no_story, private, not_found or seeded, not {kind:?}"
+                "kind is active, no_story, private, gated, not_found or seeded, not {kind:?}"
             )));
         }
     };

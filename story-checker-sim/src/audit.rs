@@ -15,7 +15,7 @@ pub struct AuditRecord {
     pub time: Timestamp,
     /// What it asked for.
     pub route: Route,
-    /// The session that sent it, if it is a known one.
+    /// The session that sent it, or the number of the token, if it is a known one.
     pub session: Option<u32>,
     /// The proxy that it came through, if any.
     pub proxy: Option<ProxyId>,
@@ -97,8 +97,12 @@ pub struct AuditSummary {
     pub session_address_changes: u64,
     /// Requests that came past every proxy, although one was expected.
     pub direct_requests: u64,
-    /// Requests of a session that had already been told of a challenge.
+    /// Requests of a session that had already been told of a challenge, or of its suspension.
     pub requests_after_challenge: u64,
+    /// Requests of a session that had already been told that its actions are blocked.
+    pub requests_after_block: u64,
+    /// What the rules did, and how often.
+    pub faults: BTreeMap<String, u64>,
     /// Requests remembered one by one.
     pub recorded: u64,
     /// Requests no longer remembered one by one.
@@ -113,6 +117,7 @@ pub(crate) struct Violations {
     pub(crate) address_changed: bool,
     pub(crate) direct: bool,
     pub(crate) after_challenge: bool,
+    pub(crate) after_block: bool,
 }
 
 #[derive(Debug)]
@@ -142,6 +147,7 @@ impl Audit {
         counters.session_address_changes += u64::from(violations.address_changed);
         counters.direct_requests += u64::from(violations.direct);
         counters.requests_after_challenge += u64::from(violations.after_challenge);
+        counters.requests_after_block += u64::from(violations.after_block);
         *counters.by_status.entry(record.status).or_default() += 1;
         self.by_route[record.route as usize] += 1;
         if self.records.len() >= self.capacity {
@@ -150,6 +156,16 @@ impl Audit {
         }
         if self.capacity > 0 {
             self.records.push_back(record);
+        }
+    }
+
+    /// Counts what a rule did.
+    pub(crate) fn count_fault(&mut self, label: &str) {
+        match self.counters.faults.get_mut(label) {
+            Some(count) => *count += 1,
+            None => {
+                self.counters.faults.insert(label.to_owned(), 1);
+            }
         }
     }
 

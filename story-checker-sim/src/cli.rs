@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use serde_json::json;
 
-use crate::config::{ConfigError, Latency, Limit, Population, SimConfig};
+use crate::config::{ConfigError, GraphSettings, Latency, Limit, Population, SimConfig, XSettings};
 use crate::platform::Platform;
+use crate::scenario::{Rule, RuleError, parse_rules};
 use crate::server::{ProxyCredentials, ProxyKind, ProxySpec, Server, ServerConfig, SimClock};
 use crate::time::Timestamp;
 
@@ -79,6 +80,27 @@ pub struct SimArgs {
     /// Fill active reels up to about this size
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub pad: usize,
+    /// Number of Graph API tokens, for the accounts acct_000000 and on
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub graph_tokens: usize,
+    /// Graph API requests about one account
+    #[arg(long, value_name = "N/SECONDS")]
+    pub graph_limit: Option<Limit>,
+    /// Graph API requests of all tokens together
+    #[arg(long, value_name = "N/SECONDS")]
+    pub graph_app_limit: Option<Limit>,
+    /// Number of X API bearer tokens
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub x_tokens: usize,
+    /// Posts that all X API tokens together may read
+    #[arg(long, value_name = "N")]
+    pub x_usage_cap: Option<u64>,
+    /// Rules to start with: a file of one rule or of a list, as for /_sim/rules
+    #[arg(long, value_name = "FILE.json")]
+    pub rules: Option<PathBuf>,
+    /// Requests that draw one of all faults, in percent
+    #[arg(long, value_name = "PERCENT")]
+    pub mix: Option<f64>,
     /// How many requests the audit remembers one by one
     #[arg(long, value_name = "N", default_value_t = SimConfig::default().audit_capacity)]
     pub audit_capacity: usize,
@@ -94,6 +116,9 @@ pub struct SimArgs {
     /// Write the cookies of every session to this folder, as SESSION.cookies.txt
     #[arg(long, value_name = "DIR")]
     pub write_sessions: Option<PathBuf>,
+    /// Write every API token to this folder, as NAME.graph.json and x_NUMBER.x.json
+    #[arg(long, value_name = "DIR")]
+    pub write_tokens: Option<PathBuf>,
     /// Write the URL of every proxy to this file, one a line
     #[arg(long, value_name = "FILE")]
     pub write_proxies: Option<PathBuf>,
@@ -109,6 +134,17 @@ pub enum RunError {
     /// The kinds of accounts are more than everybody.
     #[error("--private, --private-followed and --not-found add up to more than 100 percent")]
     Mix,
+    /// The file of rules holds something else.
+    #[error("{} holds no rules", path.display())]
+    RulesFile {
+        /// The file.
+        path: PathBuf,
+        /// What it holds instead.
+        source: serde_json::Error,
+    },
+    /// A rule that can never do what it says.
+    #[error("a rule cannot work")]
+    Rule(#[source] RuleError),
     /// A port, a file or a signal handler.
     #[error("{what}")]
     Io {
@@ -137,8 +173,11 @@ impl RunError {
 /// Cancel safe: every socket is closed.
 pub async fn run(args: SimArgs) -> Result<(), RunError> {
     let stop = stop_signal().map_err(RunError::io("cannot listen for signals"))?;
-    let platform = Arc::new(Platform::new(config(&args)?).map_err(RunError::Config)?);
-    let server = Server::start(Arc::clone(&platform), server_config(&args), clock(&args))
+    let clock = clock(&args);
+    let config = config(&args, clock.now())?;
+    let platform = Arc::new(Platform::new(config).map_err(RunError::Config)?);
+    add_rules(&args, &platform)?;
+    let server = Server::start(Arc::clone(&platform), server_config(&args), clock)
         .await
         .map_err(RunError::io(format!("cannot listen on {}", args.bind)))?;
     write_files(&args, &platform, &server)?;
@@ -147,6 +186,8 @@ pub async fn run(args: SimArgs) -> Result<(), RunError> {
         "https": server.https_url(),
         "proxies": server.proxies().iter().map(|proxy| &proxy.url).collect::<Vec<_>>(),
         "sessions": platform.sessions(),
+        "graph_tokens": platform.graph_tokens(),
+        "x_tokens": platform.x_tokens(),
     });
     writeln!(io::stdout(), "{ready}")
         .and_then(|()| io::stdout().flush())
@@ -156,11 +197,15 @@ pub async fn run(args: SimArgs) -> Result<(), RunError> {
     Ok(())
 }
 
-fn config(args: &SimArgs) -> Result<SimConfig, RunError> {
+fn config(args: &SimArgs, start: Timestamp) -> Result<SimConfig, RunError> {
     let kinds = [args.private, args.private_followed, args.not_found];
     if kinds.into_iter().map(u32::from).sum::<u32>() > 100 {
         return Err(RunError::Mix);
     }
+    let mut graph = GraphSettings::new(args.graph_tokens, start);
+    (graph.account_limit, graph.app_limit) = (args.graph_limit, args.graph_app_limit);
+    let mut x = XSettings::new(args.x_tokens);
+    x.usage_cap = args.x_usage_cap;
     Ok(SimConfig {
         seed: args.seed,
         sessions: args.sessions,
@@ -175,7 +220,24 @@ fn config(args: &SimArgs) -> Result<SimConfig, RunError> {
         pad: args.pad,
         expect_proxy: args.expect_proxy,
         audit_capacity: args.audit_capacity,
+        graph,
+        x,
     })
+}
+
+fn add_rules(args: &SimArgs, platform: &Platform) -> Result<(), RunError> {
+    let mut rules = Vec::new();
+    if let Some(path) = &args.rules {
+        let text =
+            std::fs::read(path).map_err(RunError::io(format!("cannot read {}", path.display())))?;
+        let holds = |source| RunError::RulesFile { path: path.clone(), source };
+        rules = parse_rules(&text).map_err(holds)?;
+    }
+    rules.extend(args.mix.map(Rule::mix));
+    for rule in rules {
+        platform.add_rule(rule).map_err(RunError::Rule)?;
+    }
+    Ok(())
 }
 
 fn server_config(args: &SimArgs) -> ServerConfig {
@@ -216,6 +278,27 @@ fn write_files(args: &SimArgs, platform: &Platform, server: &Server) -> Result<(
             let cookies = platform.session_credentials(index).into_iter().flatten();
             let name = platform.session_username(index).unwrap_or_default();
             write_file(&folder.join(format!("{name}.cookies.txt")), &cookies_txt(cookies))?;
+        }
+    }
+    if let Some(folder) = &args.write_tokens {
+        std::fs::create_dir_all(folder)
+            .map_err(RunError::io(format!("cannot create {}", folder.display())))?;
+        for token in (0..platform.graph_tokens()).filter_map(|index| platform.graph_token(index)) {
+            let path = folder.join(format!("{}.graph.json", token.username));
+            let (issued, expires) = (token.issued_at.unix_secs(), token.expires_at.unix_secs());
+            let token = json!({
+                "access_token": token.access_token,
+                "ig_user_id": token.ig_user_id,
+                "username": token.username,
+                "login": "instagram",
+                "issued_at": issued,
+                "expires_at": expires,
+            });
+            write_file(&path, &format!("{token:#}\n"))?;
+        }
+        for index in 0..platform.x_tokens() {
+            let token = json!({ "bearer_token": platform.x_token(index) });
+            write_file(&folder.join(format!("x_{index}.x.json")), &format!("{token:#}\n"))?;
         }
     }
     Ok(())

@@ -1,10 +1,16 @@
 //! What a platform is made of.
 
+mod graph;
+mod x;
+
 use std::num::{NonZeroU32, ParseIntError};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The most sessions that one platform knows.
+pub use self::graph::GraphSettings;
+pub use self::x::{XLimits, XProblemHost, XSettings, XSpelling};
+
+/// The most sessions that one platform knows, and the most tokens of one API.
 const MAX_SESSIONS: usize = 1_000_000;
 
 /// The settings of a [`Platform`](crate::Platform).
@@ -32,6 +38,10 @@ pub struct SimConfig {
     pub expect_proxy: bool,
     /// How many requests the audit remembers one by one (default 1,000,000).
     pub audit_capacity: usize,
+    /// The Instagram Graph API (default: no tokens).
+    pub graph: GraphSettings,
+    /// The X API (default: no tokens).
+    pub x: XSettings,
 }
 
 impl Default for SimConfig {
@@ -47,6 +57,8 @@ impl Default for SimConfig {
             pad: 0,
             expect_proxy: false,
             audit_capacity: 1_000_000,
+            graph: GraphSettings::default(),
+            x: XSettings::default(),
         }
     }
 }
@@ -120,6 +132,20 @@ impl SimConfig {
         self
     }
 
+    /// Sets up the Graph API.
+    #[must_use]
+    pub fn with_graph(mut self, graph: GraphSettings) -> Self {
+        self.graph = graph;
+        self
+    }
+
+    /// Sets up the X API.
+    #[must_use]
+    pub fn with_x(mut self, x: XSettings) -> Self {
+        self.x = x;
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if self.sessions > MAX_SESSIONS {
             return Err(ConfigError::Sessions { sessions: self.sessions });
@@ -127,7 +153,23 @@ impl SimConfig {
         if self.latency.min > self.latency.max {
             return Err(ConfigError::Latency);
         }
+        self.graph.check()?;
+        self.x.check()?;
         self.population.check()
+    }
+}
+
+fn check_tokens(api: &'static str, tokens: usize) -> Result<(), ConfigError> {
+    if tokens > MAX_SESSIONS {
+        return Err(ConfigError::Tokens { api, tokens });
+    }
+    Ok(())
+}
+
+fn check_shares(shares: &[(&'static str, u8)]) -> Result<(), ConfigError> {
+    match shares.iter().find(|(_, percent)| *percent > 100) {
+        Some(&(what, percent)) => Err(ConfigError::Share { what, percent }),
+        None => Ok(()),
     }
 }
 
@@ -247,6 +289,34 @@ pub enum ConfigError {
     /// The shortest latency is longer than the longest.
     #[error("the shortest latency is longer than the longest")]
     Latency,
+    /// More tokens than an API numbers.
+    #[error("{tokens} tokens of the {api} API: the most is 1000000")]
+    Tokens {
+        /// Which API.
+        api: &'static str,
+        /// How many were asked for.
+        tokens: usize,
+    },
+    /// A share is more than everything.
+    #[error("{what} is {percent} percent: the most is 100")]
+    Share {
+        /// Which share.
+        what: &'static str,
+        /// How much it should be.
+        percent: u8,
+    },
+    /// The kinds of accounts on X are more than everybody.
+    #[error("the kinds of accounts on X add up to {sum} percent: the most is 100")]
+    XMix {
+        /// What they add up to.
+        sum: u32,
+    },
+    /// The posting rate on X is out of range.
+    #[error("{posts} posts per day: it must be 0 to 48")]
+    PostsPerDay {
+        /// The rate asked for.
+        posts: f64,
+    },
     /// More sessions than the platform numbers.
     #[error("{sessions} sessions: the most is 1000000")]
     Sessions {

@@ -1,30 +1,35 @@
 //! The platform: one request in, one planned answer out.
 
-use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::accounts::{AccountScript, Accounts, Truth, VIEWER_BASE};
+use crate::accounts::{AccountScript, Accounts, Truth};
+use crate::answer::{Answer, Asked};
 use crate::audit::{Audit, AuditRecord, AuditSummary, RequestFilter, Violations};
 use crate::config::{ConfigError, Latency, SimConfig};
+use crate::delivery::Delivery;
+use crate::graph::Graph;
 use crate::hash;
-use crate::render;
-use crate::request::{Peer, Request, Route};
+#[cfg(feature = "server")]
+use crate::request::ProxyId;
+use crate::request::{Api, Peer, Request, Route};
+#[cfg(feature = "server")]
+use crate::scenario::ProxyFault;
+use crate::scenario::{Facts, Outcome, Rule, RuleError, RuleStatus, Rules};
 use crate::time::{Timestamp, millis};
 use crate::traffic::{Arrival, Flight, SessionState, Traffic};
+use crate::web;
+use crate::x::X;
 
-/// The most reels that one request may ask for.
-const MAX_REELS: usize = 50;
 /// Every so many requests a session gets a fresh routing cookie.
 const COOKIE_EVERY: u64 = 64;
+/// How long actions stay blocked.
+const BLOCK: Duration = Duration::from_secs(86_400);
 /// The last second that the `date` header can say: the end of the year 9999.
 const LAST_SECOND: u64 = 253_402_300_799;
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// The answer to one request, and when to give it.
 #[derive(Debug)]
@@ -36,8 +41,10 @@ pub struct Plan {
     pub status: StatusCode,
     /// The headers, `date` among them.
     pub headers: HeaderMap,
-    /// The body.
+    /// The body, whole and not packed.
     pub body: Bytes,
+    /// How the body is handed over, if at all.
+    pub delivery: Delivery,
     /// Marks the session as busy: hold it through the delay and until the body was handed over, then
     /// drop it.
     pub flight: Flight,
@@ -52,12 +59,12 @@ pub struct Platform {
     accounts: Accounts,
     traffic: Mutex<Traffic>,
     audit: Mutex<Audit>,
+    rules: Mutex<Rules>,
+    graph: Graph,
+    x: X,
     /// The last `date` header: it stays the same for a second.
     date: Mutex<(u64, HeaderValue)>,
 }
-
-/// Status, content type and body of an answer.
-type Answer = (StatusCode, HeaderValue, Cow<'static, str>);
 
 impl Platform {
     /// Makes a platform.
@@ -71,6 +78,9 @@ impl Platform {
             accounts: Accounts::new(config.seed, config.sessions, config.population.clone()),
             traffic: Mutex::new(Traffic::new(&config)),
             audit: Mutex::new(Audit::new(config.audit_capacity)),
+            rules: Mutex::new(Rules::new(config.seed)),
+            graph: Graph::new(&config),
+            x: X::new(&config),
             date: Mutex::new((0, date(0))),
             config,
         })
@@ -83,40 +93,64 @@ impl Platform {
 
     /// Answers a request to the platform itself, and audits it.
     pub(crate) fn serve(&self, request: &Request<'_>, now: Timestamp, peer: &Peer) -> Plan {
-        let route = Route::of(request);
-        let sessionid = request.cookie("sessionid");
+        let (api, route) = (Api::of(request), Route::of(request));
+        let sessionid = request.cookie("sessionid").filter(|_| api == Api::Web);
         let (session, arrival) = {
             let mut traffic = self.traffic();
             let session = sessionid.and_then(|id| traffic.find(&id));
             (session, traffic.arrive(session, peer.address(), now))
         };
-        let mut plan = self.plan(self.answer(request, route, session, &arrival, now), now);
-        self.audit_log().record(
-            AuditRecord {
-                time: now,
-                route,
-                session: session.and_then(|index| u32::try_from(index).ok()),
-                proxy: peer.proxy,
-                status: plan.status.as_u16(),
-            },
-            Violations {
-                limit: arrival.wait.is_some(),
-                overlap: arrival.overlap,
-                address_changed: arrival.address_changed,
-                direct: self.config.expect_proxy && peer.proxy.is_none(),
-                after_challenge: arrival.after_challenge,
-            },
+        let asking = match api {
+            Api::Web => session,
+            Api::Graph => self.graph.token_of(request),
+            Api::X => self.x.token_of(request),
+        };
+        let number = asking.and_then(|index| u32::try_from(index).ok());
+        let draw = hash::pair(
+            hash::pair(self.config.seed, 40),
+            hash::pair(session.map_or(u64::MAX, |index| index as u64), arrival.ordinal),
         );
+        let facts = Facts { request, api, route, session: number, proxy: peer.proxy, now, draw };
+        let outcome = self.outcome(&facts, &arrival);
+        let asked = Asked {
+            request,
+            route,
+            now,
+            accounts: &self.accounts,
+            form: outcome.form,
+            form_targets: &outcome.form_targets,
+        };
+        let answer = self.answer(api, &asked, session, &arrival, &outcome);
+        let (over_limit, after_challenge) = (answer.over_limit, answer.after_challenge);
+        let mut plan = self.plan(answer, now);
+        dress(&mut plan, &outcome);
+        {
+            let mut audit = self.audit_log();
+            audit.record(
+                AuditRecord {
+                    time: now,
+                    route,
+                    session: number,
+                    proxy: peer.proxy,
+                    status: plan.status.as_u16(),
+                },
+                Violations {
+                    limit: over_limit,
+                    overlap: arrival.overlap,
+                    address_changed: arrival.address_changed,
+                    direct: self.config.expect_proxy && peer.proxy.is_none(),
+                    after_challenge: arrival.after_challenge || after_challenge,
+                    after_block: arrival.after_block,
+                },
+            );
+            outcome.labels.iter().for_each(|label| audit.count_fault(label));
+        }
         if let Some(wait) = arrival.wait
             && self.config.retry_after
         {
             let secs = millis(wait).div_ceil(1000);
             plan.headers.insert(header::RETRY_AFTER, secs.into());
         }
-        let draw = hash::pair(
-            hash::pair(self.config.seed, 40),
-            hash::pair(session.map_or(u64::MAX, |index| index as u64), arrival.ordinal),
-        );
         if session.is_some() && arrival.ordinal.is_multiple_of(COOKIE_EVERY) {
             let cookie =
                 format!("rur=RVA.{draw:016x}; Domain=.instagram.com; Path=/; HttpOnly; Secure");
@@ -126,7 +160,7 @@ impl Platform {
                 insert(&mut plan.headers, "x-ig-set-www-claim", claim);
             }
         }
-        plan.delay = delay(self.config.latency, draw);
+        plan.delay = delay(self.config.latency, draw) + Duration::from_millis(outcome.delay_ms);
         plan.flight = arrival.flight;
         plan
     }
@@ -200,6 +234,62 @@ impl Platform {
         self.audit_log().reset();
     }
 
+    /// Adds a rule, and returns its number. It counts behind those that are there.
+    ///
+    /// # Errors
+    ///
+    /// A rule that can never do what it says.
+    pub fn add_rule(&self, rule: Rule) -> Result<u64, RuleError> {
+        let targets = rule
+            .target
+            .as_deref()
+            .map_or_else(Vec::new, |target| self.accounts.aliases(target, Timestamp::default()));
+        self.rules().add(rule, targets)
+    }
+
+    /// Removes the rule with this number. Says whether there was one.
+    pub fn remove_rule(&self, number: u64) -> bool {
+        self.rules().remove(number)
+    }
+
+    /// Removes all rules. What they did to sessions stays.
+    pub fn clear_rules(&self) {
+        self.rules().clear();
+    }
+
+    /// All rules, and how often they happened.
+    pub fn rules_status(&self) -> Vec<RuleStatus> {
+        self.rules().status()
+    }
+
+    /// How a proxy fails now, if it does: its connections or the requests on them.
+    #[cfg(feature = "server")]
+    pub(crate) fn proxy_fault(
+        &self,
+        proxy: ProxyId,
+        now: Timestamp,
+        connecting: bool,
+    ) -> Option<ProxyFault> {
+        let (fault, label) = self.rules().apply_to_proxy(proxy, now, connecting)?;
+        self.audit_log().count_fault(&label);
+        Some(fault)
+    }
+
+    /// What a proxy answers by itself, if it does.
+    #[cfg(feature = "server")]
+    pub(crate) fn proxy_page(&self, fault: ProxyFault, now: Timestamp) -> Option<Plan> {
+        let (answer, date) = match fault {
+            ProxyFault::Wall => (Answer::named("T-captive"), now),
+            ProxyFault::Cloudflare => (Answer::named("T-cf"), now),
+            ProxyFault::Foreign => (Answer::named("T-foreign"), now),
+            ProxyFault::Stale => {
+                (Answer::named("T-stale"), now.saturating_sub(Duration::from_secs(86_400)))
+            }
+            _ => return None,
+        };
+        Some(self.plan(answer, date))
+    }
+
     pub(crate) fn truth_with_id(&self, name: &[u8], at: Timestamp) -> (Option<u64>, Truth) {
         self.accounts.truth(name, at)
     }
@@ -209,83 +299,75 @@ impl Platform {
         self.accounts.register(name).is_some() && self.accounts.set(name, script)
     }
 
+    /// What the rules do to a request that nothing else refuses.
+    fn outcome(&self, facts: &Facts<'_>, arrival: &Arrival) -> Outcome {
+        let open =
+            matches!(arrival.state, None | Some(SessionState::LoggedIn | SessionState::LoggedOut));
+        if arrival.wait.is_some() || !open {
+            return Outcome::default();
+        }
+        self.rules().apply(facts)
+    }
+
     fn answer(
         &self,
-        request: &Request<'_>,
-        route: Route,
+        api: Api,
+        asked: &Asked<'_>,
         session: Option<usize>,
         arrival: &Arrival,
-        now: Timestamp,
+        outcome: &Outcome,
     ) -> Answer {
-        let json = |status, body: &'static str| (status, JSON, Cow::Borrowed(body));
         if arrival.wait.is_some() {
-            return json(StatusCode::TOO_MANY_REQUESTS, "");
+            return Answer::json(StatusCode::TOO_MANY_REQUESTS, "").with_over_limit();
         }
-        if arrival.state == Some(SessionState::Challenged) {
-            return json(StatusCode::BAD_REQUEST, render::CHECKPOINT_REQUIRED);
+        let told = outcome.row.and_then(|row| consequence(row.id));
+        let fall = outcome.session.map(|state| (state, None)).or(told);
+        if let (Some(index), Some((state, lasts))) = (session, fall) {
+            self.traffic().fall(index, state, asked.now, lasts);
         }
-        if route == Route::Other {
-            return (StatusCode::NOT_FOUND, HTML, render::NOT_FOUND_PAGE.into());
+        if let Some(row) = outcome.row {
+            return match api {
+                Api::Web => Answer::row(row),
+                Api::Graph => self.graph.inject(asked, row),
+                Api::X => self.x.inject(asked, row),
+            };
         }
-        if !request.has_header("x-ig-app-id") {
-            return json(StatusCode::BAD_REQUEST, render::USERAGENT_MISMATCH);
-        }
-        let viewer = session.filter(|_| arrival.state == Some(SessionState::LoggedIn));
-        match (route, viewer) {
-            (Route::Profile, None) => json(StatusCode::UNAUTHORIZED, render::LOGIN_REQUIRED),
-            (Route::Profile, Some(_)) => self.profile(request, now),
-            (Route::Reels, viewer) => self.reels(request, viewer.is_some(), now),
-            (_, None) => json(StatusCode::OK, render::NO_VIEWER),
-            (_, Some(index)) => {
-                let body = render::viewer(VIEWER_BASE + index as u64, &Traffic::username(index));
-                (StatusCode::OK, JSON, body.into())
-            }
+        let state = outcome.session.filter(|_| session.is_some()).or(arrival.state);
+        match api {
+            Api::Web => web::answer(asked, session, state, self.config.pad),
+            Api::Graph => self.graph.answer(asked),
+            Api::X => self.x.answer(asked),
         }
     }
 
-    fn profile(&self, request: &Request<'_>, now: Timestamp) -> Answer {
-        let name = request.params("username").next().unwrap_or_default();
-        match self.accounts.by_name(&name, now).filter(|account| account.exists()) {
-            Some(account) => (StatusCode::OK, JSON, render::profile(&account).into()),
-            None => (StatusCode::NOT_FOUND, JSON, render::USER_NOT_FOUND.into()),
-        }
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.accounts
     }
 
-    fn reels(&self, request: &Request<'_>, logged_in: bool, now: Timestamp) -> Answer {
-        let mut ids: Vec<u64> = Vec::with_capacity(1);
-        for (index, id) in request.params("reel_ids").enumerate() {
-            if index == MAX_REELS {
-                return (StatusCode::BAD_REQUEST, JSON, render::INVALID_REEL_LIST.into());
-            }
-            // A name where an id belongs is nobody, as on the real platform.
-            if let Some(id) = str::from_utf8(&id).ok().and_then(|id| id.parse().ok())
-                && !ids.contains(&id)
-            {
-                ids.push(id);
-            }
-        }
-        if !logged_in {
-            return (StatusCode::OK, JSON, render::EMPTY_REELS.into());
-        }
-        let accounts: Vec<_> =
-            ids.into_iter().filter_map(|id| self.accounts.by_id(id, now)).collect();
-        (StatusCode::OK, JSON, render::reels(accounts.iter(), self.config.pad).into())
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    pub(crate) fn x(&self) -> &X {
+        &self.x
     }
 
     /// A plan for a JSON answer without delay.
     pub(crate) fn plan_json(&self, status: StatusCode, body: String, now: Timestamp) -> Plan {
-        self.plan((status, JSON, body.into()), now)
+        self.plan(Answer::json(status, body), now)
     }
 
-    fn plan(&self, (status, content_type, body): Answer, now: Timestamp) -> Plan {
-        let mut headers = HeaderMap::with_capacity(4);
-        headers.insert(header::CONTENT_TYPE, content_type);
+    fn plan(&self, answer: Answer, now: Timestamp) -> Plan {
+        let Answer { status, mut headers, body, .. } = answer;
         headers.insert(header::DATE, self.date(now));
-        let body = match body {
-            Cow::Borrowed(body) => Bytes::from_static(body.as_bytes()),
-            Cow::Owned(body) => body.into(),
-        };
-        Plan { delay: Duration::ZERO, status, headers, body, flight: Flight::default() }
+        Plan {
+            delay: Duration::ZERO,
+            status,
+            headers,
+            body,
+            delivery: Delivery::Whole,
+            flight: Flight::default(),
+        }
     }
 
     fn date(&self, now: Timestamp) -> HeaderValue {
@@ -297,6 +379,10 @@ impl Platform {
         cached.1.clone()
     }
 
+    fn rules(&self) -> MutexGuard<'_, Rules> {
+        lock(&self.rules)
+    }
+
     fn traffic(&self) -> MutexGuard<'_, Traffic> {
         lock(&self.traffic)
     }
@@ -304,6 +390,35 @@ impl Platform {
     fn audit_log(&self) -> MutexGuard<'_, Audit> {
         lock(&self.audit)
     }
+}
+
+/// What an answer of the catalogue means for the session that gets it, and for how long.
+fn consequence(id: &str) -> Option<(SessionState, Option<Duration>)> {
+    match id {
+        "W3" | "W3-400" | "W4" | "W5" | "W19" => Some((SessionState::LoggedOut, None)),
+        "W6" | "W6-redirect" | "W8" | "W9" | "W10" | "W12" => {
+            Some((SessionState::Challenged, None))
+        }
+        "W9-suspended" => Some((SessionState::Suspended, None)),
+        "W11" => Some((SessionState::Blocked, Some(BLOCK))),
+        _ => None,
+    }
+}
+
+/// Gives an answer what the rules say about its looks and its way.
+fn dress(plan: &mut Plan, outcome: &Outcome) {
+    if let Some(text) = &outcome.content_type {
+        let text = HeaderValue::try_from(text).expect("it was checked when the rule was added");
+        plan.headers.insert(header::CONTENT_TYPE, text);
+    }
+    if let Some(bytes) = outcome.oversized
+        && bytes > plan.body.len()
+    {
+        let mut body = Vec::from(std::mem::take(&mut plan.body));
+        body.resize(bytes, b' ');
+        plan.body = body.into();
+    }
+    plan.delivery = outcome.delivery.unwrap_or_default();
 }
 
 /// Every critical section leaves its data whole, so a panic elsewhere is no reason to stop.

@@ -5,20 +5,32 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, Method, Uri, header};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// A request as the platform sees it: the head is all that it looks at.
+/// A request as the platform sees it. The head is all that it looks at, but for the admin API.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     method: &'a Method,
     uri: &'a Uri,
     headers: &'a HeaderMap,
+    body: &'a [u8],
 }
 
 impl<'a> Request<'a> {
     /// A request with this head. Only the path and the query of the URI count.
     pub fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Self {
-        Self { method, uri, headers }
+        Self { method, uri, headers, body: &[] }
+    }
+
+    /// The same with a body.
+    #[must_use]
+    pub fn with_body(mut self, body: &'a [u8]) -> Self {
+        self.body = body;
+        self
+    }
+
+    pub(crate) fn body(&self) -> &'a [u8] {
+        self.body
     }
 
     pub(crate) fn method(&self) -> &'a Method {
@@ -29,8 +41,26 @@ impl<'a> Request<'a> {
         self.uri.path()
     }
 
+    /// The parts of the path; the last one is empty behind a slash at the end.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &'a str> {
+        let path = self.uri.path();
+        path.strip_prefix('/').unwrap_or(path).split('/')
+    }
+
+    /// A part of the path.
+    pub(crate) fn segment(&self, index: usize) -> &'a str {
+        self.segments().nth(index).unwrap_or("")
+    }
+
     pub(crate) fn has_header(&self, name: &str) -> bool {
         self.headers.contains_key(name)
+    }
+
+    /// The token behind `Authorization: Bearer`.
+    pub(crate) fn bearer(&self) -> Option<&'a str> {
+        let (scheme, token) =
+            self.headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 
     /// The decoded values of a query parameter, in order.
@@ -41,6 +71,19 @@ impl<'a> Request<'a> {
             .split('&')
             .filter_map(move |part| part.split_once('=').filter(|(key, _)| *key == name))
             .map(|(_, value)| percent_decode(value.as_bytes(), true))
+    }
+
+    /// Whether a part of the path, or a word in a parameter, is this name or id.
+    pub(crate) fn names(&self, target: &str) -> bool {
+        let word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_');
+        let query = self.uri.query().unwrap_or("").split('&');
+        let mut values = query.filter_map(|part| part.split_once('=')).map(|(_, value)| value);
+        self.segments().any(|segment| segment.eq_ignore_ascii_case(target))
+            || values.any(|value| {
+                percent_decode(value.as_bytes(), true)
+                    .split(|byte| !word(byte))
+                    .any(|part| part.eq_ignore_ascii_case(target.as_bytes()))
+            })
     }
 
     /// The decoded value of the first cookie with this name.
@@ -127,7 +170,7 @@ pub(crate) enum Address {
 }
 
 /// The number of a proxy.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct ProxyId(u32);
 
@@ -149,8 +192,8 @@ impl fmt::Display for ProxyId {
     }
 }
 
-/// The endpoints of the platform.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+/// The endpoints of the platforms.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Route {
@@ -162,26 +205,126 @@ pub enum Route {
     Reels,
     /// Who am I: `/graphql/query/` with the hash of that query.
     Viewer,
+    /// The reels of up to 50 accounts: `/graphql/query/` with the hash of that query.
+    GraphqlReels,
+    /// The reel of one account: `/api/v1/feed/user/ID/story/`.
+    UserStory,
+    /// The reels of the followed accounts, most of them as stubs: `/api/v1/feed/reels_tray/`.
+    Tray,
+    /// A profile by id: `/api/v1/users/ID/info/`.
+    UserInfo,
+    /// Accounts by a part of their name: `/web/search/topsearch/`.
+    Search,
+    /// Graph API: the stories of the token's own account, `/vN.N/ID/stories`.
+    GraphStories,
+    /// Graph API: one object by id, `/vN.N/ID`.
+    GraphMedia,
+    /// Graph API: another professional account, the same path with `business_discovery`.
+    GraphDiscovery,
+    /// Graph API: a token for a token, `/refresh_access_token`.
+    GraphRefresh,
+    /// X API: a user by name, `/2/users/by/username/NAME`.
+    XUserByName,
+    /// X API: users by their names, `/2/users/by`.
+    XUsersBy,
+    /// X API: the posts of a user, `/2/users/ID/tweets`.
+    XTimeline,
+    /// X API: the posts of the last days, `/2/tweets/search/recent`.
+    XSearch,
+}
+
+/// The APIs that the simulator plays.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Api {
+    /// The web API of Instagram.
+    Web,
+    /// The Instagram Graph API.
+    Graph,
+    /// The X API v2.
+    X,
+}
+
+impl Api {
+    pub(crate) fn of(request: &Request<'_>) -> Self {
+        match request.segments().next() {
+            Some("2") => Self::X,
+            Some("refresh_access_token") => Self::Graph,
+            Some(first) if is_version(first) => Self::Graph,
+            _ => Self::Web,
+        }
+    }
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 4] = [Self::Other, Self::Profile, Self::Reels, Self::Viewer];
+    pub(crate) const ALL: [Self; 17] = [
+        Self::Other,
+        Self::Profile,
+        Self::Reels,
+        Self::Viewer,
+        Self::GraphqlReels,
+        Self::UserStory,
+        Self::Tray,
+        Self::UserInfo,
+        Self::Search,
+        Self::GraphStories,
+        Self::GraphMedia,
+        Self::GraphDiscovery,
+        Self::GraphRefresh,
+        Self::XUserByName,
+        Self::XUsersBy,
+        Self::XTimeline,
+        Self::XSearch,
+    ];
 
     /// The query hash of "who am I".
     const VIEWER_HASH: &'static [u8] = b"d6f4427fbe92d846298cf93df0b937d3";
+    /// The query hash of reels.
+    const REELS_HASH: &'static [u8] = b"303a4ae99711322310f25250d988f3b7";
 
     pub(crate) fn of(request: &Request<'_>) -> Self {
         if request.method() != Method::GET {
             return Self::Other;
         }
-        match request.path() {
-            "/api/v1/users/web_profile_info/" => Self::Profile,
-            "/api/v1/feed/reels_media/" => Self::Reels,
-            "/graphql/query/"
-                if request.params("query_hash").any(|hash| *hash == *Self::VIEWER_HASH) =>
-            {
-                Self::Viewer
+        // Paths of the web API end with a slash, which is an empty segment here.
+        let mut segments = request.segments();
+        let mut next = || segments.next();
+        match [next(), next(), next(), next(), next(), next(), next()]
+            .map(|part| part.unwrap_or("\0"))
+        {
+            ["api", "v1", "users", "web_profile_info", "", "\0", ..] => Self::Profile,
+            ["api", "v1", "feed", "reels_media", "", "\0", ..] => Self::Reels,
+            ["api", "v1", "feed", "reels_tray", "", "\0", ..] => Self::Tray,
+            ["api", "v1", "feed", "user", _, "story", ""] => Self::UserStory,
+            ["api", "v1", "users", _, "info", "", "\0"] => Self::UserInfo,
+            ["web", "search", "topsearch", "", "\0", ..] => Self::Search,
+            ["graphql", "query", "", "\0", ..] => {
+                let asks = |known: &[u8]| request.params("query_hash").any(|hash| *hash == *known);
+                if asks(Self::VIEWER_HASH) {
+                    Self::Viewer
+                } else if asks(Self::REELS_HASH) {
+                    Self::GraphqlReels
+                } else {
+                    Self::Other
+                }
             }
+            ["refresh_access_token", "\0", ..] => Self::GraphRefresh,
+            [version, _, "stories", "\0", ..] if is_version(version) => Self::GraphStories,
+            [version, _, "\0", ..] if is_version(version) => {
+                let discovery = |fields: Cow<'_, [u8]>| {
+                    String::from_utf8_lossy(&fields).contains("business_discovery")
+                };
+                if request.params("fields").any(discovery) {
+                    Self::GraphDiscovery
+                } else {
+                    Self::GraphMedia
+                }
+            }
+            ["2", "users", "by", "username", _, "\0", ..] => Self::XUserByName,
+            ["2", "users", "by", "\0", ..] => Self::XUsersBy,
+            ["2", "users", _, "tweets", "\0", ..] => Self::XTimeline,
+            ["2", "tweets", "search", "recent", "\0", ..] => Self::XSearch,
             _ => Self::Other,
         }
     }
@@ -192,8 +335,30 @@ impl Route {
             Self::Profile => "profile",
             Self::Reels => "reels",
             Self::Viewer => "viewer",
+            Self::GraphqlReels => "graphql_reels",
+            Self::UserStory => "user_story",
+            Self::Tray => "tray",
+            Self::UserInfo => "user_info",
+            Self::Search => "search",
+            Self::GraphStories => "graph_stories",
+            Self::GraphMedia => "graph_media",
+            Self::GraphDiscovery => "graph_discovery",
+            Self::GraphRefresh => "graph_refresh",
+            Self::XUserByName => "x_user_by_name",
+            Self::XUsersBy => "x_users_by",
+            Self::XTimeline => "x_timeline",
+            Self::XSearch => "x_search",
         }
     }
+}
+
+/// `v25.0` and the like.
+fn is_version(segment: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    segment
+        .strip_prefix('v')
+        .and_then(|version| version.split_once('.'))
+        .is_some_and(|(major, minor)| number(major) && number(minor))
 }
 
 #[cfg(test)]
@@ -217,6 +382,55 @@ mod tests {
         let request = Request::new(&Method::GET, &uri, &headers);
         assert_eq!(request.cookie("sessionid").as_deref(), Some(&b"7:x"[..]));
         assert_eq!(request.cookie("rur"), None);
+    }
+
+    #[test]
+    fn endpoints_are_told_apart_by_path_and_query() {
+        let headers = HeaderMap::new();
+        for (path, api, route) in [
+            ("/", Api::Web, Route::Other),
+            ("/api/v1/users/web_profile_info/?username=a", Api::Web, Route::Profile),
+            ("/api/v1/users/web_profile_info", Api::Web, Route::Other),
+            ("/api/v1/users/web_profile_info/more/", Api::Web, Route::Other),
+            ("/api/v1/feed/reels_media/", Api::Web, Route::Reels),
+            ("/api/v1/feed/reels_tray/", Api::Web, Route::Tray),
+            ("/api/v1/feed/user/42/story/", Api::Web, Route::UserStory),
+            ("/api/v1/feed/user/42/story/x", Api::Web, Route::Other),
+            ("/api/v1/users/42/info/", Api::Web, Route::UserInfo),
+            ("/web/search/topsearch/?query=a", Api::Web, Route::Search),
+            ("/graphql/query/?query_hash=7", Api::Web, Route::Other),
+            (
+                "/graphql/query/?query_hash=303a4ae99711322310f25250d988f3b7",
+                Api::Web,
+                Route::GraphqlReels,
+            ),
+            ("/v25.0/1784/stories?fields=id", Api::Graph, Route::GraphStories),
+            ("/v25.0/1784?fields=id", Api::Graph, Route::GraphMedia),
+            (
+                "/v25.0/1784?fields=business_discovery.username(a)%7Bid%7D",
+                Api::Graph,
+                Route::GraphDiscovery,
+            ),
+            ("/v25/1784", Api::Web, Route::Other),
+            ("/v25.0/1784/tags", Api::Graph, Route::Other),
+            ("/refresh_access_token?grant_type=a", Api::Graph, Route::GraphRefresh),
+            ("/2/users/by/username/a", Api::X, Route::XUserByName),
+            ("/2/users/by?usernames=a", Api::X, Route::XUsersBy),
+            ("/2/users/7/tweets", Api::X, Route::XTimeline),
+            ("/2/tweets/search/recent?query=a", Api::X, Route::XSearch),
+            ("/2/users/7/likes", Api::X, Route::Other),
+        ] {
+            let uri: Uri = path.parse().unwrap();
+            let request = Request::new(&Method::GET, &uri, &headers);
+            assert_eq!((Api::of(&request), Route::of(&request)), (api, route), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_audit_has_a_place_for_every_endpoint() {
+        for (place, route) in Route::ALL.into_iter().enumerate() {
+            assert_eq!(route as usize, place, "{}", route.name());
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::accounts::{VIEWER_BASE, viewer_name};
 use crate::config::{Limit, SimConfig};
@@ -14,24 +14,30 @@ use crate::request::Address;
 use crate::time::Timestamp;
 
 /// What a session is worth to the platform.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SessionState {
+    /// Its actions are blocked for a while; every request is refused.
+    Blocked,
     /// A human must prove to be one first; every request is refused.
     Challenged,
     /// Good.
     LoggedIn,
     /// No longer known; most answers look like answers all the same.
     LoggedOut,
+    /// The account behind it is suspended; every request is refused.
+    Suspended,
 }
 
 impl SessionState {
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         match text {
+            b"blocked" => Some(Self::Blocked),
             b"challenged" => Some(Self::Challenged),
             b"logged_in" => Some(Self::LoggedIn),
             b"logged_out" => Some(Self::LoggedOut),
+            b"suspended" => Some(Self::Suspended),
             _ => None,
         }
     }
@@ -64,7 +70,10 @@ pub(crate) struct Arrival {
     pub(crate) wait: Option<Duration>,
     pub(crate) overlap: bool,
     pub(crate) address_changed: bool,
+    /// The session had been told that a human is wanted, and still is.
     pub(crate) after_challenge: bool,
+    /// The session had been told that its actions are blocked, and they still are.
+    pub(crate) after_block: bool,
     pub(crate) flight: Flight,
 }
 
@@ -88,7 +97,8 @@ struct Session {
     changes: Vec<(Timestamp, SessionState)>,
     arrivals: u64,
     last_address: Option<Address>,
-    told_of_challenge: bool,
+    /// The refusal that the session was last told of.
+    told: Option<SessionState>,
     window: Window,
     in_flight: Arc<AtomicU32>,
 }
@@ -109,7 +119,7 @@ impl Traffic {
             changes: Vec::new(),
             arrivals: 0,
             last_address: None,
-            told_of_challenge: false,
+            told: None,
             window: Window::default(),
             in_flight: Arc::default(),
         };
@@ -178,6 +188,25 @@ impl Traffic {
         true
     }
 
+    /// A session gets into another state by an answer that tells it so; what was to come later still
+    /// comes.
+    pub(crate) fn fall(
+        &mut self,
+        index: usize,
+        state: SessionState,
+        now: Timestamp,
+        lasts: Option<Duration>,
+    ) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let back = session.state(now);
+        session.changes.push((now, state));
+        if let Some(lasts) = lasts {
+            session.changes.push((now.saturating_add(lasts), back));
+        }
+        session.changes.sort_by_key(|(from, _)| *from);
+        session.told = Some(state);
+    }
+
     pub(crate) fn arrive(
         &mut self,
         index: Option<usize>,
@@ -206,6 +235,7 @@ impl Traffic {
                 overlap: false,
                 address_changed: false,
                 after_challenge: false,
+                after_block: false,
                 flight: Flight::default(),
             };
         };
@@ -221,9 +251,12 @@ impl Traffic {
             }
         }
         let state = session.state(now);
-        let challenged = state == SessionState::Challenged;
-        let after_challenge = challenged && session.told_of_challenge;
-        session.told_of_challenge = after_challenge || (challenged && wait.is_none());
+        let told = session.told.filter(|told| *told == state);
+        let refused = matches!(
+            state,
+            SessionState::Blocked | SessionState::Challenged | SessionState::Suspended
+        );
+        session.told = told.or_else(|| (refused && wait.is_none()).then_some(state));
         let ordinal = session.arrivals;
         session.arrivals += 1;
         let last_address = session.last_address.replace(address);
@@ -233,7 +266,11 @@ impl Traffic {
             wait,
             overlap: session.in_flight.fetch_add(1, Ordering::Relaxed) > 0,
             address_changed: last_address.is_some_and(|last| last != address),
-            after_challenge,
+            after_challenge: matches!(
+                told,
+                Some(SessionState::Challenged | SessionState::Suspended)
+            ),
+            after_block: told == Some(SessionState::Blocked),
             flight: Flight(Some(Arc::clone(&session.in_flight))),
         }
     }
@@ -247,11 +284,11 @@ fn decimal(text: &[u8]) -> Option<u64> {
 
 /// The arrival times that were let through and still count: never more than the limit allows.
 #[derive(Debug, Default)]
-struct Window(VecDeque<Timestamp>);
+pub(crate) struct Window(VecDeque<Timestamp>);
 
 impl Window {
     /// How long until one more would be let through, if not now.
-    fn wait(&mut self, limit: Limit, now: Timestamp) -> Option<Duration> {
+    pub(crate) fn wait(&mut self, limit: Limit, now: Timestamp) -> Option<Duration> {
         while self.0.front().is_some_and(|first| first.saturating_add(limit.window) <= now) {
             self.0.pop_front();
         }
@@ -262,8 +299,13 @@ impl Window {
             .map(|first| first.saturating_add(limit.window).saturating_since(now))
     }
 
-    fn push(&mut self, now: Timestamp) {
+    pub(crate) fn push(&mut self, now: Timestamp) {
         self.0.push_back(now);
+    }
+
+    /// How many counted when somebody last asked how long to wait.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     fn is_quiet(&self, limit: Limit, now: Timestamp) -> bool {

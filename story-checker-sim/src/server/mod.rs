@@ -1,6 +1,7 @@
 //! The platform behind real sockets: plain HTTP, TLS and proxies that lead nowhere else.
 
 mod clock;
+mod gzip;
 mod http;
 mod proxy;
 mod socks;
@@ -14,6 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::platform::Platform;
 use crate::request::{Peer, ProxyId};
+use crate::scenario::ProxyFault;
 
 pub use clock::SimClock;
 pub use proxy::{ProxyCredentials, ProxyInfo, ProxyKind, ProxySpec, ProxyStats};
@@ -109,11 +112,13 @@ impl Server {
         config: ServerConfig,
         clock: SimClock,
     ) -> io::Result<Self> {
-        let (ca_pem, acceptor) = tls::authority(config.ip).map_err(io::Error::other)?;
+        let authority = tls::authority(config.ip).map_err(io::Error::other)?;
+        let ca_pem = authority.pem;
         let host = Host {
             platform,
             clock,
-            acceptor,
+            acceptor: authority.acceptor,
+            stranger: authority.stranger,
             cancel: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
@@ -136,7 +141,7 @@ impl Server {
         let listener = bind(config.tls_port).await?;
         server.https = listener.local_addr()?;
         host.listen(listener, |host, stream, addr| async move {
-            http::serve_tls(&host, stream, Peer::direct(addr)).await;
+            http::serve_tls(&host, &host.acceptor, stream, Peer::direct(addr)).await;
         });
         for (number, spec) in (0..).zip(config.proxies) {
             let listener = bind(0).await?;
@@ -145,9 +150,17 @@ impl Server {
             host.listen(listener, move |host, stream, addr| {
                 let proxy = Arc::clone(&proxy);
                 async move {
+                    let fault = host.platform.proxy_fault(proxy.id(), host.clock.now(), true);
                     match proxy.kind() {
-                        ProxyKind::Http => proxy::serve(host, proxy, stream, addr).await,
-                        ProxyKind::Socks5 => socks::serve(&host, &proxy, stream, addr).await,
+                        _ if fault == Some(ProxyFault::Refuse) => proxy.count_fault(),
+                        _ if fault == Some(ProxyFault::Hang) => {
+                            proxy.count_fault();
+                            wait_for_the_end(stream).await;
+                        }
+                        ProxyKind::Http => proxy::serve(host, proxy, stream, addr, fault).await,
+                        ProxyKind::Socks5 => {
+                            socks::serve(&host, &proxy, stream, addr, fault).await;
+                        }
                     }
                 }
             });
@@ -214,6 +227,8 @@ struct Host {
     platform: Arc<Platform>,
     clock: SimClock,
     acceptor: TlsAcceptor,
+    /// Shows a certificate of another name.
+    stranger: TlsAcceptor,
     cancel: CancellationToken,
     tasks: TaskTracker,
 }
@@ -248,4 +263,10 @@ impl Host {
     fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) {
         self.tasks.spawn(self.cancel.clone().run_until_cancelled_owned(task));
     }
+}
+
+/// Reads and says nothing until the client leaves.
+async fn wait_for_the_end(mut stream: TcpStream) {
+    let mut buffer = [0; 1024];
+    while matches!(stream.read(&mut buffer).await, Ok(1..)) {}
 }

@@ -1,7 +1,6 @@
 //! Proxies: what they are, what they count, and the HTTP kind of them.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +13,9 @@ use serde::Serialize;
 use tokio::net::TcpStream;
 
 use super::Host;
-use super::http::{self, PlanBody};
+use super::http::{self, BrokenOff, PlanBody};
 use crate::request::{Peer, ProxyId};
+use crate::scenario::ProxyFault;
 
 /// How many different targets a proxy counts one by one.
 const MAX_TARGETS: usize = 1024;
@@ -110,6 +110,8 @@ pub struct ProxyStats {
     pub denied: u64,
     /// Turned away for breaking the protocol.
     pub malformed: u64,
+    /// Connections that a rule let fail.
+    pub failed: u64,
     /// How often each `host:port` was asked for, for the first 1024 of them.
     pub targets: BTreeMap<String, u64>,
 }
@@ -134,6 +136,10 @@ pub(super) struct Proxy {
 impl Proxy {
     pub(super) fn new(id: ProxyId, spec: ProxySpec, addr: SocketAddr) -> Self {
         Self { id, spec, addr, stats: Mutex::default() }
+    }
+
+    pub(super) fn id(&self) -> ProxyId {
+        self.id
     }
 
     pub(super) fn kind(&self) -> ProxyKind {
@@ -178,6 +184,10 @@ impl Proxy {
         self.lock().malformed += 1;
     }
 
+    pub(super) fn count_fault(&self) {
+        self.lock().failed += 1;
+    }
+
     fn count_request(&self, target: String) {
         let mut stats = self.lock();
         stats.requests += 1;
@@ -200,11 +210,17 @@ impl Proxy {
     }
 }
 
-/// Serves one connection to an HTTP proxy.
-pub(super) async fn serve(host: Arc<Host>, proxy: Arc<Proxy>, stream: TcpStream, addr: SocketAddr) {
+/// Serves one connection to an HTTP proxy, which may fail in one way for all of it.
+pub(super) async fn serve(
+    host: Arc<Host>,
+    proxy: Arc<Proxy>,
+    stream: TcpStream,
+    addr: SocketAddr,
+    fault: Option<ProxyFault>,
+) {
     let service = service_fn(|request| {
         let (host, proxy) = (Arc::clone(&host), Arc::clone(&proxy));
-        async move { Ok::<_, Infallible>(pass_on(&host, &proxy, request, addr).await) }
+        async move { pass_on(&host, &proxy, request, addr, fault).await }
     });
     let connection = http::builder().serve_connection(TokioIo::new(stream), service);
     // As everywhere: a connection that breaks is the client's doing.
@@ -216,17 +232,20 @@ async fn pass_on(
     proxy: &Proxy,
     mut request: Request<Incoming>,
     addr: SocketAddr,
-) -> Response<PlanBody> {
+    fault: Option<ProxyFault>,
+) -> Result<Response<PlanBody>, BrokenOff> {
+    if fault == Some(ProxyFault::Login) {
+        proxy.count_fault();
+        return Ok(login_required());
+    }
     if !proxy.lets_in(&request) {
         proxy.count_denied();
-        let mut refusal = refuse(StatusCode::PROXY_AUTHENTICATION_REQUIRED, "login required\n");
-        let realm = header::HeaderValue::from_static("Basic realm=\"story-checker-sim\"");
-        refusal.headers_mut().insert(header::PROXY_AUTHENTICATE, realm);
-        return refusal;
+        return Ok(login_required());
     }
     let Some(target) = request.uri().authority().map(ToString::to_string) else {
         proxy.count_malformed();
-        return refuse(StatusCode::BAD_REQUEST, "a proxy is asked with CONNECT or a full URL\n");
+        let text = "a proxy is asked with CONNECT or a full URL\n";
+        return Ok(refuse(StatusCode::BAD_REQUEST, text));
     };
     let peer = proxy.peer(addr);
     if request.method() != Method::CONNECT {
@@ -235,17 +254,28 @@ async fn pass_on(
             None => format!("{target}:80"),
         };
         proxy.count_request(host_port);
-        return http::answer(host, &request, peer).await;
+        return http::answer(host, request, peer).await;
     }
     proxy.count_tunnel(target);
+    let stranger = fault == Some(ProxyFault::Tls);
+    if stranger {
+        proxy.count_fault();
+    }
     let upgrade = hyper::upgrade::on(&mut request);
     let tunnel_host = Arc::clone(host);
     host.spawn(async move {
         if let Ok(stream) = upgrade.await {
-            http::serve_tunnel(&tunnel_host, TokioIo::new(stream), peer).await;
+            http::serve_tunnel(&tunnel_host, TokioIo::new(stream), peer, stranger).await;
         }
     });
-    Response::new(PlanBody::default())
+    Ok(Response::new(PlanBody::default()))
+}
+
+fn login_required() -> Response<PlanBody> {
+    let mut refusal = refuse(StatusCode::PROXY_AUTHENTICATION_REQUIRED, "login required\n");
+    let realm = header::HeaderValue::from_static("Basic realm=\"story-checker-sim\"");
+    refusal.headers_mut().insert(header::PROXY_AUTHENTICATE, realm);
+    refusal
 }
 
 fn refuse(status: StatusCode, text: &'static str) -> Response<PlanBody> {

@@ -9,7 +9,8 @@ use tokio::net::TcpStream;
 
 use super::Host;
 use super::http;
-use super::proxy::Proxy;
+use super::proxy::{Proxy, ProxyCredentials};
+use crate::scenario::ProxyFault;
 
 const VERSION: u8 = 5;
 const NO_LOGIN: u8 = 0;
@@ -34,25 +35,32 @@ pub(super) async fn serve(
     proxy: &Proxy,
     mut stream: TcpStream,
     addr: SocketAddr,
+    fault: Option<ProxyFault>,
 ) {
-    match shake_hands(proxy, &mut stream).await {
+    let locked = fault == Some(ProxyFault::Login);
+    match shake_hands(proxy, &mut stream, locked).await {
         Ok(Outcome::Open { target }) => {
             proxy.count_tunnel(target);
-            http::serve_tunnel(host, stream, proxy.peer(addr)).await;
+            let stranger = fault == Some(ProxyFault::Tls);
+            if stranger {
+                proxy.count_fault();
+            }
+            http::serve_tunnel(host, stream, proxy.peer(addr), stranger).await;
         }
+        Ok(Outcome::Denied) if locked => proxy.count_fault(),
         Ok(Outcome::Denied) => proxy.count_denied(),
         // A client that hangs up halfway broke the protocol too.
         Ok(Outcome::Malformed) | Err(_) => proxy.count_malformed(),
     }
 }
 
-async fn shake_hands(proxy: &Proxy, stream: &mut TcpStream) -> io::Result<Outcome> {
+async fn shake_hands(proxy: &Proxy, stream: &mut TcpStream, locked: bool) -> io::Result<Outcome> {
     if stream.read_u8().await? != VERSION {
         return Ok(Outcome::Malformed);
     }
     let methods = read_counted(stream).await?;
     let method = match proxy.credentials() {
-        None if methods.contains(&NO_LOGIN) => NO_LOGIN,
+        None if !locked && methods.contains(&NO_LOGIN) => NO_LOGIN,
         // Without a password of its own the proxy takes any.
         _ if methods.contains(&PASSWORD) => PASSWORD,
         _ => NO_METHOD,
@@ -67,7 +75,8 @@ async fn shake_hands(proxy: &Proxy, stream: &mut TcpStream) -> io::Result<Outcom
         }
         let user = read_counted(stream).await?;
         let password = read_counted(stream).await?;
-        let welcome = proxy.credentials().is_none_or(|wanted| wanted.matches(&user, &password));
+        let knows = |wanted: &ProxyCredentials| wanted.matches(&user, &password);
+        let welcome = !locked && proxy.credentials().is_none_or(knows);
         stream.write_all(&[PASSWORD_VERSION, u8::from(!welcome)]).await?;
         if !welcome {
             return Ok(Outcome::Denied);

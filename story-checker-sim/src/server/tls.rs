@@ -17,8 +17,21 @@ const MAX_LEAVES: usize = 256;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Makes an authority: its certificate as PEM, and the acceptor that uses it.
-pub(super) fn authority(ip: IpAddr) -> Result<(String, TlsAcceptor), BoxError> {
+/// The name of whoever is not the platform.
+const STRANGER: &str = "wrong.sim.test";
+
+/// An authority and those who use it.
+pub(super) struct Authority {
+    /// Its certificate.
+    pub(super) pem: String,
+    /// Shows a certificate of the name asked for.
+    pub(super) acceptor: TlsAcceptor,
+    /// Shows a certificate of another name.
+    pub(super) stranger: TlsAcceptor,
+}
+
+/// Makes an authority.
+pub(super) fn authority(ip: IpAddr) -> Result<Authority, BoxError> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "story-checker-sim test authority");
@@ -33,12 +46,27 @@ pub(super) fn authority(ip: IpAddr) -> Result<(String, TlsAcceptor), BoxError> {
         provider: Arc::clone(&provider),
         signed: Mutex::default(),
     };
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(leaves));
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok((pem, TlsAcceptor::from(Arc::new(config))))
+    let wrong = Leaf(leaves.sign(vec![STRANGER.into()])?);
+    let acceptor = |resolver: Arc<dyn ResolvesServerCert>| -> Result<TlsAcceptor, BoxError> {
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    };
+    let stranger = acceptor(Arc::new(wrong))?;
+    Ok(Authority { pem, acceptor: acceptor(Arc::new(leaves))?, stranger })
+}
+
+/// Always the same certificate.
+#[derive(Debug)]
+struct Leaf(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for Leaf {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
 }
 
 /// One certificate per name, all with the same key.
@@ -52,9 +80,8 @@ struct Leaves {
 }
 
 impl Leaves {
-    fn sign(&self, name: &str) -> Result<Arc<CertifiedKey>, BoxError> {
-        // Clients that dial the address itself send no name, but check the address.
-        let names = [name.into(), "localhost".into(), self.ip.to_string()];
+    fn sign(&self, names: Vec<String>) -> Result<Arc<CertifiedKey>, BoxError> {
+        let name = names.first().cloned().unwrap_or_default();
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, name);
         params.use_authority_key_identifier_extension = true;
@@ -72,8 +99,10 @@ impl ResolvesServerCert for Leaves {
         if let Some(leaf) = signed.get(name) {
             return Some(Arc::clone(leaf));
         }
+        // Clients that dial the address itself send no name, but check the address.
+        let names = vec![name.to_owned(), "localhost".into(), self.ip.to_string()];
         // Without a certificate the handshake fails, and the client says so.
-        let leaf = self.sign(name).ok()?;
+        let leaf = self.sign(names).ok()?;
         if signed.len() >= MAX_LEAVES {
             signed.clear();
         }

@@ -1,0 +1,41 @@
+//! The answers of the Graph API. domain: Graph error codes, Meta docs; the status of most of them is from
+//! memory, so nobody should decide by it.
+
+use super::row::Row;
+
+pub(super) const GRAPH: &[Row] = &[
+    Row::json("G1", 500, r#"{"error":{"message":"An unknown error occurred","type":"OAuthException","code":1,"is_transient":false,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G2", 503, r#"{"error":{"message":"Service temporarily unavailable","type":"OAuthException","code":2,"is_transient":true,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G341", 400, r#"{"error":{"message":"(#341) Application limit reached","type":"OAuthException","code":341,"is_transient":true,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G-1", 500, r#"{"error":{"message":"Fatal","type":"OAuthException","code":-1,"error_subcode":2207001,"error_user_title":"Instagram server error","error_user_msg":"An Instagram server error occurred. Try again later.","fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G-2", 504, r#"{"error":{"message":"Timeout","type":"OAuthException","code":-2,"error_subcode":2207003,"is_transient":true,"error_user_title":"Timeout","error_user_msg":"It takes too long to download the media.","fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G4", 403, r#"{"error":{"message":"(#4) Application request limit reached","type":"OAuthException","code":4,"is_transient":true,"fbtrace_id":"AsIm0trace"}}"#).with_headers(&[("x-app-usage", r#"{"call_count":100,"total_cputime":33,"total_time":50}"#)]),
+    Row::json("G4-spam", 403, r#"{"error":{"message":"(#4) Application request limit reached","type":"OAuthException","code":4,"error_subcode":2207051,"is_transient":false,"error_user_title":"Action is blocked","error_user_msg":"We restrict certain activity to protect our community.","fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G17", 400, r#"{"error":{"message":"(#17) User request limit reached","type":"OAuthException","code":17,"error_subcode":2446079,"is_transient":false,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G32", 403, r#"{"error":{"message":"(#32) Page request limit reached","type":"OAuthException","code":32,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G613", 400, r#"{"error":{"message":"(#613) Calls to this api have exceeded the rate limit.","type":"OAuthException","code":613,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G80002", 400, r#"{"error":{"message":"(#80002) There have been too many calls to this Instagram account. Wait a bit and try again.","type":"OAuthException","code":80002,"error_subcode":2446079,"is_transient":false,"fbtrace_id":"AsIm0trace"}}"#).with_headers(&[("x-business-use-case-usage", r#"{"17841400000000000":[{"type":"instagram","call_count":100,"total_cputime":33,"total_time":50,"estimated_time_to_regain_access":15}]}"#)]),
+    Row::json("G190", 401, r#"{"error":{"message":"Invalid OAuth access token - Cannot parse access token","type":"OAuthException","code":190,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G190-458", 400, r#"{"error":{"message":"Error validating access token: The user has not authorized application 1234567890.","type":"OAuthException","code":190,"error_subcode":458,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G190-459", 400, r#"{"error":{"message":"Error validating access token: You cannot access the app till you log in to www.facebook.com and follow the instructions given.","type":"OAuthException","code":190,"error_subcode":459,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G190-460", 400, r#"{"error":{"message":"Error validating access token: The session has been invalidated because the user changed their password or Facebook has changed the session for security reasons.","type":"OAuthException","code":190,"error_subcode":460,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G190-463", 400, r#"{"error":{"message":"Error validating access token: Session has expired.","type":"OAuthException","code":190,"error_subcode":463,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G190-464", 400, r#"{"error":{"message":"Error validating access token: Sessions for the user are not allowed because the user is not a confirmed user.","type":"OAuthException","code":190,"error_subcode":464,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G190-467", 400, r#"{"error":{"message":"Error validating access token: The session is invalid because the user logged out.","type":"OAuthException","code":190,"error_subcode":467,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G190-492", 400, r#"{"error":{"message":"Error validating access token: The user associated with the Page access token does not have an appropriate role on the Page.","type":"OAuthException","code":190,"error_subcode":492,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G102", 401, r#"{"error":{"message":"Session key invalid or no longer valid","type":"OAuthException","code":102,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G104", 400, r#"{"error":{"message":"An access token is required to request this resource.","type":"OAuthException","code":104,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G10", 400, r#"{"error":{"message":"(#10) Application does not have permission for this action","type":"OAuthException","code":10,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G200", 403, r#"{"error":{"message":"(#200) The user has not granted instagram_basic.","type":"OAuthException","code":200,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G3", 400, r#"{"error":{"message":"(#3) Application does not have the capability to make this API call.","type":"OAuthException","code":3,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G100", 400, r#"{"error":{"message":"(#100) Invalid parameter","type":"OAuthException","code":100,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G100-33", 400, r#"{"error":{"message":"Unsupported get request. Object with ID '17900000000000000' does not exist, cannot be loaded due to missing permissions, or does not support this operation.","type":"GraphMethodException","code":100,"error_subcode":33,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G110", 400, r#"{"error":{"message":"Invalid user id","type":"OAuthException","code":110,"error_subcode":2207013,"is_transient":false,"error_user_title":"Cannot find User","error_user_msg":"The user with username: tea_house cannot be found.","fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G24", 400, r#"{"error":{"message":"The requested resource does not exist","type":"OAuthException","code":24,"error_subcode":2207050,"is_transient":false,"error_user_title":"The user is restricted","error_user_msg":"The Instagram account is restricted.","fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G25", 403, r#"{"error":{"message":"The account is inactive","type":"OAuthException","code":25,"error_subcode":2207050,"is_transient":false,"error_user_title":"The user is restricted","error_user_msg":"The Instagram professional account is inactive, checkpointed, or restricted.","fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G368", 403, r#"{"error":{"message":"The action attempted has been deemed abusive or is otherwise disallowed","type":"OAuthException","code":368,"error_subcode":1390008,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G12", 400, r#"{"error":{"message":"(#12) The API you are calling has been deprecated","type":"OAuthException","code":12,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G2635", 400, r#"{"error":{"message":"(#2635) You are calling a deprecated version of the API. Please update to the latest version: v25.0.","type":"OAuthException","code":2635,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G-transient", 400, r#"{"error":{"message":"(#9007) Please retry your request later","type":"OAuthException","code":9007,"is_transient":true,"fbtrace_id":"AsIm0trace"}}"#),
+    Row::json("G-unknown", 400, r#"{"error":{"message":"(#987654) Something new","type":"OAuthException","code":987654,"fbtrace_id":"AsIm0trace"}}"#),
+];
