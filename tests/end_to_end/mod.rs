@@ -1,6 +1,6 @@
 //! The whole engine against the simulated platform, which knows the truth.
 
-mod mix;
+mod judge;
 mod sessions;
 mod truth;
 mod virtual_time;
