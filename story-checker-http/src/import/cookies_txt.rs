@@ -4,7 +4,7 @@ use story_checker_core::session::{Cookie, Credentials};
 
 use super::cookie::{Parts, Wrong, is_ours};
 use super::error::ImportError;
-use super::login::{Found, Login};
+use super::found::{Found, web};
 use crate::client::put_cookie;
 
 const FIELDS: [&str; 7] =
@@ -22,7 +22,7 @@ pub(super) fn read(text: &str) -> Result<Found, ImportError> {
             put_cookie(&mut cookies, cookie);
         }
     }
-    Ok(Found::one(Login::Web(Credentials::from_cookies(cookies))))
+    web(Credentials::from_cookies(cookies)).map(Found::one)
 }
 
 /// None: a cookie of another site, which is none of our business.

@@ -8,8 +8,8 @@ use story_checker_core::Secret;
 use story_checker_core::session::Credentials;
 
 use super::error::ImportError;
+use super::found::{Found, cookies, web};
 use super::json::{Object, id, object, pairs, text};
-use super::login::{Found, Login, cookies};
 
 const WARNING: &str = "this is a session of the app, with the app's user agent: the website may \
                        refuse it or log it out; a session exported from a browser is safer";
@@ -41,7 +41,7 @@ pub(super) fn read(value: &Value) -> Result<Found, ImportError> {
         credentials.tokens.insert("www_claim".to_owned(), Secret::new(claim));
     }
     credentials.user_agent = header(settings, "user_agent")?.map(str::to_owned);
-    Ok(Found { logins: vec![Login::Web(credentials)], warnings: vec![WARNING.to_owned()] })
+    Ok(Found { sessions: vec![web(credentials)?], warnings: vec![WARNING.to_owned()] })
 }
 
 /// Text that goes into a header; empty is none.

@@ -6,7 +6,7 @@ use story_checker_core::session::Credentials;
 
 use super::cookie::{Parts, is_ours};
 use super::error::ImportError;
-use super::login::{Found, Login};
+use super::found::{Found, web, web_of_pairs};
 use crate::client::put_cookie;
 
 /// A JSON object.
@@ -85,7 +85,7 @@ pub(super) fn pairs<'a>(object: &'a Object) -> Result<Vec<(&'a str, String)>, Im
 pub(super) fn read_cookie_object(value: &Value) -> Result<Found, ImportError> {
     let pairs = pairs(object(value)?)?;
     let pairs = pairs.iter().map(|(name, value)| (*name, value.as_str()));
-    Login::from_pairs(pairs).map(Found::one)
+    web_of_pairs(pairs).map(Found::one)
 }
 
 /// `[{"name": "sessionid", "value": "...", "domain": "...", ...}]`, alone or under `cookies`.
@@ -118,5 +118,5 @@ pub(super) fn read_cookie_list(value: &Value) -> Result<Found, ImportError> {
         let cookie = read().map_err(|error: ImportError| error.in_entry(index + 1))?;
         cookie.into_iter().for_each(|cookie| put_cookie(&mut cookies, cookie));
     }
-    Ok(Found::one(Login::Web(Credentials::from_cookies(cookies))))
+    web(Credentials::from_cookies(cookies)).map(Found::one)
 }

@@ -1,7 +1,9 @@
 //! One session per line: what people copy from a browser or write by hand.
 
+use story_checker_core::session::SessionRecord;
+
 use super::error::ImportError;
-use super::login::{Found, GraphLogin, Login, read_token};
+use super::found::{Found, graph, graph_token, web_of_pairs, x};
 
 const GRAPH: &str = "graph:";
 const X: &str = "x:";
@@ -22,27 +24,27 @@ pub(super) fn is_session(line: &str) -> bool {
 pub(super) fn read(text: &str) -> Result<Found, ImportError> {
     let mut found = Found::default();
     for (number, line) in content(text) {
-        let login = read_line(line).map_err(|error| error.in_line(number))?;
-        found.add(login, "line", number);
+        let session = read_line(line).map_err(|error| error.in_line(number))?;
+        found.add(session, "line", number);
     }
     Ok(found)
 }
 
-fn read_line(line: &str) -> Result<Login, ImportError> {
+fn read_line(line: &str) -> Result<SessionRecord, ImportError> {
     if let Some(rest) = line.strip_prefix(GRAPH) {
         let parts: Vec<&str> = rest.splitn(3, ':').collect();
         let [username, ig_user_id, token] = parts[..] else {
             return Err(ImportError::file("it must be graph:username:ig_user_id:access_token"));
         };
-        return GraphLogin::new(username, ig_user_id, token).map(Login::Graph);
+        return graph(graph_token(username, ig_user_id, token));
     }
     if let Some(token) = line.strip_prefix(X) {
-        return read_token("bearer token", token).map(Login::X);
+        return x(token);
     }
     if is_header(line) {
         let pairs = line.split_once("ookie:").map_or(line, |(_, pairs)| pairs).split(';');
         let pairs = pairs.filter_map(|pair| pair.split_once('='));
-        return Login::from_pairs(pairs.map(|(name, value)| (name.trim(), value.trim())));
+        return web_of_pairs(pairs.map(|(name, value)| (name.trim(), value.trim())));
     }
     let value = unquoted(line);
     if id_of(value).is_none() || value.len() <= 30 {
@@ -52,7 +54,7 @@ fn read_line(line: &str) -> Result<Login, ImportError> {
     }
     // As the cookie has it.
     let value = value.replace(':', "%3A");
-    Login::from_pairs([("sessionid", value.as_str())])
+    web_of_pairs([("sessionid", value.as_str())])
 }
 
 /// A `Cookie` header, or at least a part of it.

@@ -6,10 +6,10 @@ mod cookie;
 mod cookies_txt;
 mod error;
 mod format;
+mod found;
 mod instagrapi;
 mod json;
 mod lines;
-mod login;
 mod pickle;
 #[cfg(test)]
 mod tests;
@@ -20,7 +20,7 @@ use story_checker_core::session::SessionRecord;
 
 pub use self::error::ImportError;
 pub use self::format::{Format, MAX_FILE};
-use self::login::{Found, Login};
+use self::found::{Found, web_of_pairs};
 
 const ENDINGS: [&str; 4] = [".cookies", ".json", ".pickle", ".txt"];
 
@@ -72,14 +72,13 @@ pub fn read(label: SessionId, file: &[u8]) -> Result<Import, ImportError> {
 pub fn read_as(format: Format, label: SessionId, file: &[u8]) -> Result<Import, ImportError> {
     check_size(file)?;
     let read = || {
-        let Found { logins, warnings } = found(format, file)?;
-        let label = |index: usize| match index {
-            0 => label.clone(),
-            index => SessionId::new(format!("{label}-{}", index + 1)),
-        };
-        let session = |(index, login): (usize, Login)| login.into_session(label(index));
-        let sessions =
-            logins.into_iter().enumerate().map(session).collect::<Result<Vec<_>, _>>()?;
+        let Found { mut sessions, warnings } = found(format, file)?;
+        for (index, session) in sessions.iter_mut().enumerate() {
+            session.id = match index {
+                0 => label.clone(),
+                index => SessionId::new(format!("{label}-{}", index + 1)),
+            };
+        }
         if sessions.is_empty() {
             return Err(ImportError::file("there is no session in it"));
         }
@@ -103,7 +102,7 @@ fn found(format: Format, file: &[u8]) -> Result<Found, ImportError> {
         Format::CookieObject => json::read_cookie_object(&json()?),
         Format::CookiesTxt => cookies_txt::read(text()?),
         Format::InstagrapiSettings => instagrapi::read(&json()?),
-        Format::InstaloaderSession => Login::from_pairs(pickle::read(file)?).map(Found::one),
+        Format::InstaloaderSession => web_of_pairs(pickle::read(file)?).map(Found::one),
         Format::Lines => lines::read(text()?),
         Format::Tokens => tokens::read(&json()?),
     }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::error::ImportError;
+use super::found::{Found, graph, graph_token, x};
 use super::json::{Object, id, object, text, time};
-use super::login::{Found, GraphLogin, Login, read_token};
+use crate::instagram::{GraphToken, InvalidGraphToken};
 
 const NO_END: &str = "expires_in counts from a moment that the file does not name, so the end of \
                       the token is not known: add issued_at or expires_at";
@@ -28,7 +29,7 @@ fn read_object(value: &Value, found: &mut Found, number: usize) -> Result<(), Im
     let object = object(value)?;
     for key in ["bearer_token", "x_bearer_token"] {
         if let Some(token) = text(object, key)? {
-            found.add(Login::X(read_token(key, token)?), "entry", number);
+            found.add(x(token)?, "entry", number);
             return Ok(());
         }
     }
@@ -36,24 +37,24 @@ fn read_object(value: &Value, found: &mut Found, number: usize) -> Result<(), Im
         let what = "there is neither access_token (Instagram Graph API) nor bearer_token (X API)";
         return Err(ImportError::file(what));
     };
-    let mut login = graph(object, token)?;
-    login.issued_at = time(object, "issued_at")?;
-    login.expires_at = time(object, "expires_at")?;
+    let mut token = read_graph(object, token)?;
+    token.issued_at = time(object, "issued_at")?;
+    token.expires_at = time(object, "expires_at")?;
     let lifetime = object.get("expires_in").filter(|value| !value.is_null());
-    if let (Some(lifetime), None) = (lifetime, login.expires_at) {
+    if let (Some(lifetime), None) = (lifetime, token.expires_at) {
         let Some(lifetime) = lifetime.as_u64() else {
             return Err(ImportError::file("expires_in must be a number of seconds"));
         };
-        login.expires_at = login.issued_at.map(|at| at + Duration::from_secs(lifetime));
-        if login.expires_at.is_none() {
+        token.expires_at = token.issued_at.map(|at| at + Duration::from_secs(lifetime));
+        if token.expires_at.is_none() {
             found.warnings.push(NO_END.to_owned());
         }
     }
-    found.add(Login::Graph(login), "entry", number);
+    found.add(graph(token)?, "entry", number);
     Ok(())
 }
 
-fn graph(object: &Object, token: &str) -> Result<GraphLogin, ImportError> {
+fn read_graph(object: &Object, token: &str) -> Result<GraphToken, ImportError> {
     let Some(username) = text(object, "username")? else {
         let what = "username is missing: the token speaks for one account only, so write its name";
         return Err(ImportError::file(what));
@@ -66,12 +67,11 @@ fn graph(object: &Object, token: &str) -> Result<GraphLogin, ImportError> {
         let what = "ig_user_id is missing: write the number of the account, as the API tells it";
         return Err(ImportError::file(what));
     };
-    let mut login = GraphLogin::new(username, &user_id, token)?;
-    match text(object, "login")? {
-        None => {}
-        Some("facebook") => login.login = "facebook",
-        Some("instagram") => login.login = "instagram",
-        Some(_) => return Err(ImportError::file("login must be facebook or instagram")),
+    let mut token = graph_token(username, &user_id, token);
+    if let Some(login) = text(object, "login")? {
+        token.login = login
+            .parse()
+            .map_err(|error: InvalidGraphToken| ImportError::file(error.to_string()))?;
     }
-    Ok(login)
+    Ok(token)
 }
