@@ -18,6 +18,7 @@ mod official;
 mod platform;
 mod render;
 mod request;
+mod rules;
 mod scenario;
 #[cfg(feature = "server")]
 mod server;

@@ -13,12 +13,8 @@ use crate::config::{ConfigError, Latency, SimConfig};
 use crate::delivery::Delivery;
 use crate::graph::Graph;
 use crate::hash;
-#[cfg(feature = "server")]
-use crate::request::ProxyId;
 use crate::request::{Api, Peer, Request, Route};
-#[cfg(feature = "server")]
-use crate::scenario::ProxyFault;
-use crate::scenario::{Facts, Outcome, Rule, RuleError, RuleStatus, Rules};
+use crate::scenario::{Facts, Outcome, Rules};
 use crate::time::{Timestamp, millis};
 use crate::traffic::{Arrival, Flight, SessionState, Traffic};
 use crate::web;
@@ -234,62 +230,6 @@ impl Platform {
         self.audit_log().reset();
     }
 
-    /// Adds a rule, and returns its number. It counts behind those that are there.
-    ///
-    /// # Errors
-    ///
-    /// A rule that can never do what it says.
-    pub fn add_rule(&self, rule: Rule) -> Result<u64, RuleError> {
-        let targets = rule
-            .target
-            .as_deref()
-            .map_or_else(Vec::new, |target| self.accounts.aliases(target, Timestamp::default()));
-        self.rules().add(rule, targets)
-    }
-
-    /// Removes the rule with this number. Says whether there was one.
-    pub fn remove_rule(&self, number: u64) -> bool {
-        self.rules().remove(number)
-    }
-
-    /// Removes all rules. What they did to sessions stays.
-    pub fn clear_rules(&self) {
-        self.rules().clear();
-    }
-
-    /// All rules, and how often they happened.
-    pub fn rules_status(&self) -> Vec<RuleStatus> {
-        self.rules().status()
-    }
-
-    /// How a proxy fails now, if it does: its connections or the requests on them.
-    #[cfg(feature = "server")]
-    pub(crate) fn proxy_fault(
-        &self,
-        proxy: ProxyId,
-        now: Timestamp,
-        connecting: bool,
-    ) -> Option<ProxyFault> {
-        let (fault, label) = self.rules().apply_to_proxy(proxy, now, connecting)?;
-        self.audit_log().count_fault(&label);
-        Some(fault)
-    }
-
-    /// What a proxy answers by itself, if it does.
-    #[cfg(feature = "server")]
-    pub(crate) fn proxy_page(&self, fault: ProxyFault, now: Timestamp) -> Option<Plan> {
-        let (answer, date) = match fault {
-            ProxyFault::Wall => (Answer::named("T-captive"), now),
-            ProxyFault::Cloudflare => (Answer::named("T-cf"), now),
-            ProxyFault::Foreign => (Answer::named("T-foreign"), now),
-            ProxyFault::Stale => {
-                (Answer::named("T-stale"), now.saturating_sub(Duration::from_secs(86_400)))
-            }
-            _ => return None,
-        };
-        Some(self.plan(answer, date))
-    }
-
     pub(crate) fn truth_with_id(&self, name: &[u8], at: Timestamp) -> (Option<u64>, Truth) {
         self.accounts.truth(name, at)
     }
@@ -357,7 +297,7 @@ impl Platform {
         self.plan(Answer::json(status, body), now)
     }
 
-    fn plan(&self, answer: Answer, now: Timestamp) -> Plan {
+    pub(crate) fn plan(&self, answer: Answer, now: Timestamp) -> Plan {
         let Answer { status, mut headers, body, .. } = answer;
         headers.insert(header::DATE, self.date(now));
         Plan {
@@ -379,7 +319,7 @@ impl Platform {
         cached.1.clone()
     }
 
-    fn rules(&self) -> MutexGuard<'_, Rules> {
+    pub(crate) fn rules(&self) -> MutexGuard<'_, Rules> {
         lock(&self.rules)
     }
 
@@ -387,7 +327,7 @@ impl Platform {
         lock(&self.traffic)
     }
 
-    fn audit_log(&self) -> MutexGuard<'_, Audit> {
+    pub(crate) fn audit_log(&self) -> MutexGuard<'_, Audit> {
         lock(&self.audit)
     }
 }

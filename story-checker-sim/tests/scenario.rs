@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::Value;
 use story_checker_sim::{
     AccountScript, Delivery, Effect, Form, Peer, Platform, ProxyId, Route, Rule, ScriptedStory,
-    SessionState, SimConfig, Timestamp, rows,
+    SessionState, SimConfig, Timestamp, parse_rules, rows,
 };
 
 use crate::support::{NOON, VIEWER, answer, get, get_via, json, platform};
@@ -282,4 +282,24 @@ fn an_answer_can_come_slowly_oversized_or_under_another_name() {
     assert_eq!(plan.headers["content-type"], "text/plain");
     assert_eq!(plan.delay, Duration::from_millis(1500));
     assert_eq!(plan.delivery, Delivery::Hang);
+}
+
+#[test]
+fn the_readme_names_every_row_and_its_rules_work() {
+    let readme = include_str!("../README.md");
+    for row in rows() {
+        assert!(readme.contains(&format!("`{}`", row.id)), "{} is missing", row.id);
+    }
+    let platform = two_images(SimConfig::new(1));
+    let code = readme.split('`').filter(|code| code.starts_with('{') && code.contains("effect"));
+    let mut examples = 0;
+    for example in code {
+        let rules =
+            parse_rules(example.as_bytes()).unwrap_or_else(|error| panic!("{example}: {error}"));
+        for rule in rules {
+            platform.add_rule(rule).unwrap_or_else(|error| panic!("{example}: {error}"));
+        }
+        examples += 1;
+    }
+    assert!(examples > 9, "{examples}");
 }
