@@ -1,6 +1,7 @@
 //! The whole engine against the simulated platform, which knows the truth.
 
 mod judge;
+mod official;
 mod sessions;
 mod truth;
 mod virtual_time;
