@@ -104,9 +104,10 @@ fn queries_in_a_list_stand_in_quotes() {
     let list = "\"x/query/#tea \"\"hot cake\"\"\"  # a phrase\nx:#tea\nx/hashtag/TEA\n";
     std::fs::write(folder.path().join("list.txt"), list).unwrap();
     let output = run(folder.path(), &["check", "--demo", "--ndjson", "list.txt", "--quiet"]);
-    let targets: Vec<_> = ndjson(stdout(&output))
+    let mut targets: Vec<_> = ndjson(stdout(&output))
         .iter()
         .map(|report| report["target"].as_str().unwrap().to_owned())
         .collect();
+    targets.sort_unstable_by(|a, b| b.cmp(a));
     assert_eq!(targets, ["x/query/#tea \"hot cake\"", "x/hashtag/tea"]);
 }
