@@ -1,11 +1,12 @@
 //! What was typed. What it means is decided in [`crate::settings`].
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 
-use crate::settings::{Format, Layer, Limit, Limits, Progress, Span};
+use crate::settings::{BarePlatform, Format, Layer, Limit, Paths, Progress, Span, flag};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -26,18 +27,56 @@ pub(crate) struct LowArgs {
 pub(crate) enum Command {
     /// Check which accounts have an active story
     Check(Box<CheckArgs>),
+    /// Look at the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Run the simulated platform alone, for tests and experiments
     Sim(Box<story_checker_sim::cli::SimArgs>),
+    /// Write the completions of a shell to standard output
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages to a folder
+    Manual {
+        /// The folder; it must exist
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+    },
 }
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show all settings that would hold for a run, each with where it comes from
+    ///
+    /// The output is TOML without secrets. Takes the options of `check`.
+    Show(Box<SettingArgs>),
+}
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  story-checker completions bash > ~/.local/share/bash-completion/completions/story-checker
+  story-checker completions zsh > ~/.zfunc/_story-checker
+  story-checker completions fish > ~/.config/fish/completions/story-checker.fish";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
   story-checker check --demo examples/accounts.txt           try it out: no account needed
   story-checker check --session cookies.txt tea_house cafe   two accounts of the real platform
-  story-checker check --session cookies/ --proxies proxies.txt accounts.txt --ndjson > out.ndjson
+  story-checker check --session sessions/ --proxies proxies.txt accounts.txt --ndjson > out.ndjson
+  story-checker check --session bearer.json x:tea_house      new posts with media on X
+  story-checker check --demo --explain tea_house             why the answer may be believed
   some-command | story-checker check --demo --json -         a list from standard input
 
-A list has one account per line: a name, @name or profile URL; # begins a comment.
+Targets, as arguments or one a line in a list:
+  tea_house, @tea_house          an account of Instagram (or of X, with --platform x)
+  x:tea_house, x:#tea            an account or hashtag of X
+  https://x.com/tea_house        a profile's URL, of either platform
+  x/query/from:a has:media       the full form: PLATFORM/KIND/REST, with account, hashtag or query
+In a list # begins a comment where a line begins or after a blank. A line in double quotes is taken
+as it is, with \"\" for a quote: \"x/query/#tea OR #cake\".
+
 Options may also stand in story-checker.toml (see examples/) or STORY_CHECKER_DEADLINE and so on.
 Exit status: 0 all answered, 1 some unknown or bad lines, 2 wrong usage or settings, 130 interrupted.";
 
@@ -46,15 +85,31 @@ Exit status: 0 all answered, 1 some unknown or bad lines, 2 wrong usage or setti
 pub(crate) struct CheckArgs {
     /// Accounts, lists, or `-` for standard input, which is also read if nothing is named. What
     /// names an existing file, ends in .txt, .csv or .list, or contains a path separator is a list;
-    /// `@name` is always an account
-    #[arg(value_name = "NAME|LIST")]
+    /// `@name`, URLs and full forms are never lists
+    #[arg(value_name = "NAME|LIST", value_hint = ValueHint::FilePath)]
     pub(crate) targets: Vec<String>,
 
     /// Read accounts from this file (repeatable; `-` is standard input)
-    #[arg(short, long = "file", value_name = "FILE")]
+    #[arg(short, long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Use this logged-in session: a cookies.txt file, or a folder of them (repeatable)
+    /// Start a simulated platform in this process and check against it: no account needed
+    #[arg(long, help_heading = "Connection", conflicts_with_all = ["sessions", "proxies", "base_url", "graph_base_url", "x_base_url", "ca_file"])]
+    pub(crate) demo: bool,
+
+    /// The seed of the simulated world
+    #[arg(long, value_name = "N", requires = "demo", help_heading = "Connection")]
+    pub(crate) demo_seed: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+}
+
+/// What may also be said in the environment or a settings file.
+#[derive(Debug, Args)]
+pub(crate) struct SettingArgs {
+    /// Use this logged-in session or token: a file in any known format, or a folder of them
+    /// (repeatable)
     #[arg(short, long = "session", value_name = "PATH", help_heading = "Connection")]
     sessions: Vec<PathBuf>,
 
@@ -62,17 +117,29 @@ pub(crate) struct CheckArgs {
     #[arg(short, long, value_name = "FILE", help_heading = "Connection")]
     proxies: Option<PathBuf>,
 
-    /// The platform's address, for tests against another one
+    /// Trust this certificate authority (PEM) beside the system's
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    ca_file: Option<PathBuf>,
+
+    /// The address of Instagram's web API, for tests against another one
     #[arg(long, value_name = "URL", help_heading = "Connection")]
     base_url: Option<String>,
 
-    /// Start a simulated platform in this process and check against it: no account needed
-    #[arg(long, help_heading = "Connection", conflicts_with_all = ["sessions", "proxies", "base_url"])]
-    pub(crate) demo: bool,
+    /// The address of Instagram's Graph API, for tests against another one
+    #[arg(long, value_name = "URL", help_heading = "Connection")]
+    graph_base_url: Option<String>,
 
-    /// The seed of the simulated world
-    #[arg(long, value_name = "N", requires = "demo", help_heading = "Connection")]
-    pub(crate) demo_seed: Option<u64>,
+    /// The address of the API of X, for tests against another one
+    #[arg(long, value_name = "URL", help_heading = "Connection")]
+    x_base_url: Option<String>,
+
+    /// The platform of names that do not say theirs: instagram or x [default: instagram]
+    #[arg(long, value_name = "NAME", help_heading = "Questions", hide_possible_values = true)]
+    platform: Option<BarePlatform>,
+
+    /// On X, count posts with pictures or videos that are younger than this [default: 1day]
+    #[arg(long, value_name = "TIME", help_heading = "Questions")]
+    x_since: Option<Span>,
 
     /// Write one JSON array of reports
     #[arg(long, help_heading = "Output", group = "format")]
@@ -81,6 +148,15 @@ pub(crate) struct CheckArgs {
     /// Write one JSON report per line, each as soon as it is there
     #[arg(long, help_heading = "Output", group = "format")]
     ndjson: bool,
+
+    /// Write one line per report, for spreadsheets
+    #[arg(long, help_heading = "Output", group = "format")]
+    csv: bool,
+
+    /// Say all there is to say about each target: why its verdict may be believed, or what is
+    /// missing and what to do
+    #[arg(long, help_heading = "Output", group = "format")]
+    explain: bool,
 
     /// Say nothing but results and errors
     #[arg(short, long, help_heading = "Output")]
@@ -96,11 +172,11 @@ pub(crate) struct CheckArgs {
 
     /// Accounts per request, at most [default: as many as the platform answers at once]
     #[arg(long, value_name = "N", help_heading = "Pace")]
-    max_batch: Option<std::num::NonZeroUsize>,
+    max_batch: Option<NonZeroUsize>,
 
     /// Checks running at once, at most [default: 256]
     #[arg(short, long, value_name = "N", help_heading = "Pace")]
-    concurrency: Option<std::num::NonZeroUsize>,
+    concurrency: Option<NonZeroUsize>,
 
     /// Requests of each session, such as "75 per 11m" or "75 per 11m, burst 10"
     #[arg(long, value_name = "LIMIT", help_heading = "Pace")]
@@ -119,7 +195,7 @@ pub(crate) struct CheckArgs {
     log: Option<String>,
 }
 
-impl CheckArgs {
+impl SettingArgs {
     /// The settings that were typed.
     pub(crate) fn layer(&self) -> Layer {
         let verbosity = match self.verbose {
@@ -128,23 +204,32 @@ impl CheckArgs {
             2 => Some("info,story_checker=debug".to_owned()),
             _ => Some("trace".to_owned()),
         };
-        let format = match (self.json, self.ndjson) {
-            (true, _) => Some(Format::Json),
-            (_, true) => Some(Format::Ndjson),
-            _ => None,
-        };
+        let formats = [
+            (self.json, "--json", Format::Json),
+            (self.ndjson, "--ndjson", Format::Ndjson),
+            (self.csv, "--csv", Format::Csv),
+            (self.explain, "--explain", Format::Explain),
+        ];
+        let format = formats.into_iter().find(|(typed, ..)| *typed);
+        let paths = (!self.sessions.is_empty()).then(|| Paths(self.sessions.clone()));
         Layer {
-            sessions: (!self.sessions.is_empty()).then(|| self.sessions.clone()),
-            proxies: self.proxies.clone(),
-            base_url: self.base_url.clone(),
-            deadline: self.deadline,
-            concurrency: self.concurrency,
-            max_batch: self.max_batch,
-            limits: Limits { session: self.session_limit },
-            format,
-            progress: self.progress,
-            quiet: self.quiet.then_some(true),
-            log: self.log.clone().or(verbosity),
+            sessions: flag("--session", paths),
+            proxies: flag("--proxies", self.proxies.clone()),
+            ca_file: flag("--ca-file", self.ca_file.clone()),
+            base_url: flag("--base-url", self.base_url.clone()),
+            graph_base_url: flag("--graph-base-url", self.graph_base_url.clone()),
+            x_base_url: flag("--x-base-url", self.x_base_url.clone()),
+            platform: flag("--platform", self.platform),
+            x_since: flag("--x-since", self.x_since),
+            deadline: flag("--deadline", self.deadline),
+            concurrency: flag("--concurrency", self.concurrency),
+            max_batch: flag("--max-batch", self.max_batch),
+            session_limit: flag("--session-limit", self.session_limit),
+            format: format.and_then(|(_, name, format)| flag(name, Some(format))),
+            progress: flag("--progress", self.progress),
+            quiet: flag("--quiet", self.quiet.then_some(true)),
+            log: flag("--log", self.log.clone()).or(flag("--verbose", verbosity)),
+            ..Layer::default()
         }
     }
 }

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use story_checker_http::instagram::account;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::CheckArgs;
@@ -30,7 +29,7 @@ const GRACE: Duration = Duration::from_secs(8);
 /// # Errors
 /// If the arguments or settings make no run.
 pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<u8> {
-    let mut settings = Settings::resolve(args.layer(), args.config.as_deref())?;
+    let mut settings = Settings::resolve(args.settings.layer(), args.settings.config.as_deref())?;
     let voice = Voice::new(settings.progress, settings.quiet);
     start_log(&settings.log, &voice)?;
     let mut names = args.targets.clone();
@@ -40,7 +39,7 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<u8> {
         }
         names.push("-".to_owned());
     }
-    let list = TargetList::open(&names, &args.files, account)?;
+    let list = TargetList::open(&names, &args.files, settings.platform)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
         let demo = match args.demo {
@@ -49,7 +48,7 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<u8> {
         };
         let world = match &demo {
             Some(demo) => demo.world()?,
-            None => World::real(&settings)?,
+            None => World::real(&settings, &voice)?,
         };
         run(list, world, &settings, voice).await
     });
@@ -71,7 +70,7 @@ async fn run(
         engine,
         writer: output::standard(settings.format),
         voice: voice.clone(),
-        deadline: settings.deadline,
+        deadline: settings.deadline.0,
         grace: GRACE,
         interrupt,
     };

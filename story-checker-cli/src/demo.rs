@@ -1,25 +1,29 @@
 //! `--demo`: a simulated platform in this process, reached as the real one would be.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow};
-use story_checker_core::SessionId;
-use story_checker_core::gate::Limits;
 use story_checker_core::proxy::Proxy;
-use story_checker_core::session::Cookie;
-use story_checker_http::instagram::web_session_from_cookies;
+use story_checker_core::session::{Cookie, SessionRecord};
+use story_checker_core::{SessionId, Timestamp};
+use story_checker_http::instagram::{GraphToken, graph_session, web_session_from_cookies};
+use story_checker_http::x::x_session;
 use story_checker_sim::{
-    Latency, Platform, Population, ProxyCredentials, ProxyKind, ProxySpec, Server, ServerConfig,
-    SimClock, SimConfig,
+    GraphSettings, Latency, Platform, Population, ProxyCredentials, ProxyKind, ProxySpec, Server,
+    ServerConfig, SimClock, SimConfig, XSettings,
 };
 
+use crate::checkers::Addresses;
 use crate::progress::Voice;
 use crate::settings::Settings;
 use crate::world::World;
 
 const SEED: u64 = 2026;
 const SESSIONS: usize = 8;
+/// Tokens of Instagram's Graph API, which speak for the numbered accounts acct_000000 and so on.
+const GRAPH_TOKENS: usize = 3;
+const X_TOKENS: usize = 2;
 const PROXIES: usize = 2;
 /// Small, so that the bar moves even for a short list.
 const BATCH: usize = 5;
@@ -50,6 +54,8 @@ impl Demo {
             .with_sessions(SESSIONS)
             .with_population(Population::default().with_mix(8, 6, 8))
             .with_latency(latency)
+            .with_graph(GraphSettings::new(GRAPH_TOKENS, SystemTime::now().into()))
+            .with_x(XSettings::new(X_TOKENS))
             .with_expect_proxy(true);
         let platform = Arc::new(Platform::new(config)?);
         let proxy = ProxySpec::new(ProxyKind::Http)
@@ -67,23 +73,39 @@ impl Demo {
     /// # Errors
     /// If the platform and the checker do not understand each other, which is a bug.
     pub(crate) fn world(&self) -> anyhow::Result<World> {
-        let session = |index| {
-            let cookies = self.platform.session_credentials(index)?;
-            let cookies = cookies.map(|(name, value)| Cookie::new(name, value)).to_vec();
-            let id = self.platform.session_username(index)?;
-            Some(web_session_from_cookies(SessionId::new(id), cookies))
-        };
-        let sessions = (0..self.platform.sessions()).filter_map(session);
+        let url = self.server.https_url();
         let proxies = self.server.proxies().into_iter().map(|proxy| {
             proxy.url.parse().map(Proxy::new).map_err(|error| anyhow!("a simulated proxy: {error}"))
         });
         Ok(World {
-            sessions: sessions.collect::<Result<_, _>>()?,
+            sessions: self.sessions()?,
             proxies: Some(proxies.collect::<Result<_, _>>()?),
-            base_url: Some(self.server.https_url()),
+            addresses: Addresses { graph: Some(url.clone()), web: Some(url.clone()), x: Some(url) },
             extra_root_pem: Some(self.server.ca_pem().into()),
-            // The simulated platform has no limit here.
-            limits: Some(Limits::default()),
+            unlimited: true,
         })
+    }
+
+    fn sessions(&self) -> anyhow::Result<Vec<SessionRecord>> {
+        let platform = &self.platform;
+        let mut sessions = Vec::new();
+        for index in 0..platform.sessions() {
+            let cookies = platform.session_credentials(index).into_iter().flatten();
+            let cookies = cookies.map(|(name, value)| Cookie::new(name, value)).collect();
+            let id = platform.session_username(index).unwrap_or_default();
+            sessions.push(web_session_from_cookies(SessionId::new(id), cookies)?);
+        }
+        for token in (0..platform.graph_tokens()).filter_map(|index| platform.graph_token(index)) {
+            let id = SessionId::new(format!("graph_{}", token.username));
+            let mut known = GraphToken::new(token.access_token, token.ig_user_id, token.username);
+            known.expires_at = Some(Timestamp::from_secs(token.expires_at.unix_secs()));
+            sessions.push(graph_session(id, known)?);
+        }
+        for (index, token) in (0..platform.x_tokens()).map(|index| (index, platform.x_token(index)))
+        {
+            let id = SessionId::new(format!("x_{index}"));
+            sessions.push(x_session(id, &token.unwrap_or_default())?);
+        }
+        Ok(sessions)
     }
 }

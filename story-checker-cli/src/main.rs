@@ -2,8 +2,10 @@
 
 mod args;
 mod check;
+mod checkers;
 mod credentials;
 mod demo;
+mod documents;
 mod output;
 mod progress;
 mod run;
@@ -20,7 +22,7 @@ use anstyle::AnsiColor;
 use anyhow::Context;
 use clap::Parser;
 
-use crate::args::{Command, LowArgs};
+use crate::args::{Command, ConfigCommand, LowArgs, SettingArgs};
 
 /// Half of the engine's overhead over a bare HTTP loop was the C library's allocator: futures and
 /// answers of a few kB fall through its fast path. The figures stand in docs/decisions/0008.
@@ -33,7 +35,10 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let result = match LowArgs::parse().command {
         Command::Check(args) => check::check(&args),
+        Command::Config(ConfigCommand::Show(args)) => show(&args),
         Command::Sim(args) => simulate(*args),
+        Command::Completions { shell } => documents::completions(shell),
+        Command::Manual { folder } => documents::manual(&folder),
     };
     let code = result.unwrap_or_else(|error| {
         complain(&error);
@@ -47,6 +52,12 @@ fn complain(error: &anyhow::Error) {
     let style = AnsiColor::Red.on_default().bold();
     // Nobody can be told that standard error is closed.
     drop(writeln!(anstream::stderr(), "{style}error:{style:#} {error:#}"));
+}
+
+/// Shows the settings that would hold for a run.
+fn show(args: &SettingArgs) -> anyhow::Result<u8> {
+    let settings = settings::Shown::resolve(args.layer(), args.config.as_deref())?;
+    documents::print(settings.to_string().as_bytes()).context("cannot write the settings")
 }
 
 /// Runs the simulated platform alone.

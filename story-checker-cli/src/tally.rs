@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use story_checker_core::{Report, Verdict};
+use story_checker_core::{Report, TargetKind, Verdict};
 
 /// Counts of verdicts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,11 +16,14 @@ pub(crate) struct Tally {
     pub(crate) not_found: u64,
     pub(crate) suspended: u64,
     pub(crate) unknown: u64,
+    /// There were also hashtags or queries.
+    pub(crate) mixed: bool,
 }
 
 impl Tally {
     /// Counts a report.
-    pub(crate) const fn add(&mut self, report: &Report) {
+    pub(crate) fn add(&mut self, report: &Report) {
+        self.mixed |= report.target.kind() != TargetKind::Account;
         let count = match report.verdict {
             Verdict::Active => &mut self.active,
             Verdict::NoStory => &mut self.no_story,
@@ -134,7 +137,8 @@ impl fmt::Display for Summary {
         if self.interrupted {
             f.write_str("interrupted: ")?;
         }
-        write!(f, "{total} {}", if total == 1 { "account" } else { "accounts" })?;
+        let word = if self.tally.mixed { "target" } else { "account" };
+        write!(f, "{total} {word}{}", if total == 1 { "" } else { "s" })?;
         if total > 0 {
             write!(f, ": {}", self.tally)?;
         }
@@ -196,6 +200,8 @@ mod tests {
             "interrupted: 3 accounts: 1 active, 1 no story, 1 unknown; 7 taken up but not \
              answered; 1 duplicate; 2 bad lines; 1.5 s, 2/s"
         );
+        summary.tally.mixed = true;
+        assert!(summary.to_string().starts_with("interrupted: 3 targets: "));
         assert_eq!(Summary::default().to_string(), "0 accounts; 0.0 s");
     }
 

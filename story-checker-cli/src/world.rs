@@ -4,30 +4,30 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use async_trait::async_trait;
 use story_checker_core::cache::InMemoryCache;
-use story_checker_core::checker::Checker;
 use story_checker_core::engine::{Engine, EngineConfig, EngineHandle};
 use story_checker_core::gate::Limits;
 use story_checker_core::proxy::{Proxy, StaticProxySource};
 use story_checker_core::queue::{InMemoryJobQueue, Retention};
 use story_checker_core::session::{InMemorySessionStore, SessionRecord, SessionStore};
 use story_checker_core::{Clock, SystemClock};
-use story_checker_http::import;
-use story_checker_http::instagram::{WebChecker, WebConfig};
 use story_checker_http::{
     Request, ReqwestTransport, ReqwestTransportConfig, Response, Transport, TransportError,
 };
 
+use crate::checkers::{Addresses, Checkers};
 use crate::credentials;
-use crate::settings::Settings;
+use crate::progress::Voice;
+use crate::settings::{Settings, shown};
 
 const NO_SESSION: &str = "there is no session, and the platform answers only to who is logged in
-  A session is the cookies.txt of a browser that is logged in to instagram.com. Browser extensions
-  that export cookies in the Netscape format write it. Then:
+  A session is a file with the cookies of a browser that is logged in to instagram.com: browser
+  extensions export it as cookies.txt or JSON. The session files of instaloader and instagrapi,
+  tokens of Instagram's Graph API and bearer tokens of X will do too. Then:
       story-checker check --session cookies.txt NAME...
-  To try story-checker without an account, add --demo. More in README.md and docs/.";
+  To try story-checker without an account, add --demo. More in docs/SESSIONS.md.";
 
 /// Names whose ids are remembered. Every name comes once, so only what is in flight can profit.
 const REMEMBERED: usize = 50_000;
@@ -37,10 +37,10 @@ pub(crate) struct World {
     pub(crate) sessions: Vec<SessionRecord>,
     /// None: direct.
     pub(crate) proxies: Option<Vec<Proxy>>,
-    pub(crate) base_url: Option<String>,
+    pub(crate) addresses: Addresses,
     pub(crate) extra_root_pem: Option<Vec<u8>>,
-    /// None: those of the checker.
-    pub(crate) limits: Option<Limits>,
+    /// The platforms are simulated, and have no limits of their own.
+    pub(crate) unlimited: bool,
 }
 
 impl World {
@@ -48,16 +48,22 @@ impl World {
     ///
     /// # Errors
     /// If there is no session, or one that cannot be used.
-    pub(crate) fn real(settings: &Settings) -> anyhow::Result<Self> {
-        if settings.sessions.is_empty() {
+    pub(crate) fn real(settings: &Settings, voice: &Voice) -> anyhow::Result<Self> {
+        let Some(paths) = settings.sessions.as_ref().filter(|paths| !paths.0.is_empty()) else {
             bail!(NO_SESSION);
-        }
+        };
+        let found = credentials::sessions(&paths.0)?;
+        found.warnings.iter().for_each(|warning| voice.say(warning));
         Ok(Self {
-            sessions: credentials::sessions(&settings.sessions, import::sessions)?,
+            sessions: found.records,
             proxies: settings.proxies.as_deref().map(credentials::proxies).transpose()?,
-            base_url: settings.base_url.clone(),
-            extra_root_pem: None,
-            limits: None,
+            addresses: Addresses {
+                graph: settings.graph_base_url.clone(),
+                web: Some(settings.base_url.clone()),
+                x: Some(settings.x_base_url.clone()),
+            },
+            extra_root_pem: settings.ca_file.as_deref().map(credentials::authority).transpose()?,
+            unlimited: false,
         })
     }
 
@@ -73,20 +79,22 @@ impl World {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let mut transport = ReqwestTransportConfig::default();
         transport.extra_root_pem = self.extra_root_pem;
-        let transport = Counted { inner: ReqwestTransport::new(transport)?, requests };
-        let mut web = WebConfig::default();
-        if let Some(base_url) = self.base_url {
-            web.base_url = base_url;
-        }
-        let checker = WebChecker::new(Arc::new(transport), web)?;
-        let mut limits = self.limits.unwrap_or_else(|| checker.profile().limits.clone());
-        if let Some(session) = settings.session_limit {
-            limits.session = Some(session);
-        }
+        let inner = ReqwestTransport::new(transport).with_context(|| match &settings.ca_file {
+            Some(path) => format!("certificate authority {}", shown(&path.display().to_string())),
+            None => "cannot connect".to_owned(),
+        })?;
+        let transport = Counted { inner, requests };
+        let kinds = self.sessions.iter().map(|session| session.kind.clone()).collect();
+        let transport: Arc<dyn Transport> = Arc::new(transport);
+        let checkers = Checkers::new(&kinds, self.addresses, settings, &transport)?;
         let mut config = EngineConfig::default();
         config.max_batch = settings.max_batch;
-        config.max_in_flight = settings.concurrency.unwrap_or(config.max_in_flight);
-        config.limits.insert(checker.profile().app.to_string(), limits);
+        config.max_in_flight = settings.concurrency;
+        for (app, limits) in checkers.limits {
+            let mut limits = if self.unlimited { Limits::default() } else { limits };
+            limits.session = settings.limit(&app).or(limits.session);
+            config.limits.insert(app, limits);
+        }
         // Results are consumed as they come, and nobody repairs a session during a run.
         config.store_reports = false;
         config.give_up_early = true;
@@ -96,12 +104,14 @@ impl World {
         sessions.put(self.sessions).await?;
         let queue = InMemoryJobQueue::with_retention(Arc::clone(&clock), Retention::nothing());
         let mut engine = Engine::builder()
-            .checker(Arc::new(checker))
             .queue(Arc::new(queue))
             .sessions(Arc::new(sessions))
             .cache(Arc::new(InMemoryCache::with_capacity(Arc::clone(&clock), REMEMBERED)))
             .clock(clock)
             .config(config);
+        for checker in checkers.all {
+            engine = engine.checker(checker);
+        }
         if let Some(proxies) = self.proxies {
             engine = engine.proxies(Arc::new(StaticProxySource::new(proxies)));
         }

@@ -80,3 +80,34 @@ fn an_empty_list_is_answered_with_nothing() {
     assert_eq!((output.status.code(), stdout(&output)), (Some(0), "[]\n"));
     assert!(stderr(&output).contains("\n0 accounts; "), "{}", stderr(&output));
 }
+
+#[test]
+fn what_no_session_can_check_says_what_to_import() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = r#"{"bearer_token": "AAAA%2Fexample-of-a-token"}"#;
+    std::fs::write(folder.path().join("x.json"), token).unwrap();
+    let arguments = ["check", "--session", "x.json", "--ndjson", "tea_house", "my-shop/account/a"];
+    let output = run(folder.path(), &arguments);
+    let causes: Vec<_> = ndjson(stdout(&output))
+        .iter()
+        .map(|report| report["cause"]["message"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(causes[0].starts_with("there is no session for Instagram: import one"), "{causes:?}");
+    assert!(causes[1].starts_with("nothing here can check this platform"), "{causes:?}");
+    assert!(stderr(&output).contains("2 accounts: 2 unknown; 0 requests"), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn queries_in_a_list_stand_in_quotes() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = "\"x/query/#tea \"\"hot cake\"\"\"  # a phrase\nx:#tea\nx/hashtag/TEA\n";
+    std::fs::write(folder.path().join("list.txt"), list).unwrap();
+    let output = run(folder.path(), &["check", "--demo", "--ndjson", "list.txt", "--quiet"]);
+    let mut targets: Vec<_> = ndjson(stdout(&output))
+        .iter()
+        .map(|report| report["target"].as_str().unwrap().to_owned())
+        .collect();
+    targets.sort_unstable_by(|a, b| b.cmp(a));
+    assert_eq!(targets, ["x/query/#tea \"hot cake\"", "x/hashtag/tea"]);
+}

@@ -33,6 +33,35 @@ fn the_demo_answers_for_every_account_of_the_example() {
 }
 
 #[test]
+fn the_demo_knows_every_api() {
+    let folder = tempfile::tempdir().unwrap();
+    let targets = ["acct_000002", "tea_house", "x:cafe", "x:#tea", "x/query/from:kite has:media"];
+    let mut arguments = vec!["check", "--demo", "--json"];
+    arguments.extend(targets);
+    let output = run(folder.path(), &arguments);
+    let reports: Vec<Report> = serde_json::from_slice(&output.stdout).unwrap();
+    let sessions: HashSet<_> = reports
+        .iter()
+        .filter_map(|report| report.evidence.session.as_ref()?.as_str().split_once('_'))
+        .map(|(kind, _)| kind)
+        .collect();
+    assert_eq!(reports.len(), targets.len());
+    // The account with a token of its own answers by it: with a story, or with a weak "no" that the
+    // web API confirms.
+    assert!(sessions.is_superset(&HashSet::from(["viewer", "x"])), "{sessions:?}");
+    let official = reports.iter().find(|report| report.target.handle() == "acct_000002").unwrap();
+    let facts = official.evidence.facts.join("; ");
+    let source = &official.evidence.source;
+    assert!(
+        source.starts_with("instagram-graph/") || facts.contains("instagram-graph/"),
+        "{facts}"
+    );
+    let summary = stderr(&output).lines().last().unwrap();
+    assert!(summary.starts_with("5 targets: "), "{summary}");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
 fn the_table_has_a_row_for_every_account_and_no_colours_in_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), &["check", "--demo", EXAMPLE]);
@@ -41,6 +70,42 @@ fn the_table_has_a_row_for_every_account_and_no_colours_in_a_file() {
     assert!(text.starts_with("ACCOUNT") && text.contains("tea_house_lisbon"), "{text}");
     assert!(!text.contains('\u{1b}') && !stderr(&output).contains('\u{1b}'));
     assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn csv_has_a_line_for_every_account_below_the_names_of_the_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["check", "--demo", EXAMPLE, "--csv"]);
+    let lines: Vec<_> = stdout(&output).split_terminator("\r\n").collect();
+    assert_eq!(lines.len(), EXAMPLE_ACCOUNTS + 1);
+    assert!(lines[0].starts_with("target,verdict,stories,newest,expires,source,session,proxy,"));
+    let columns = lines[0].split(',').count();
+    assert!(lines.iter().all(|line| line.split(',').count() == columns), "{lines:?}");
+    assert!(lines[1].starts_with("instagram/account/"), "{}", lines[1]);
+    let empty = run(folder.path(), &["check", "--demo", "--csv", "-"]);
+    assert_eq!(stdout(&empty), format!("{}\r\n", lines[0]));
+}
+
+#[test]
+fn every_verdict_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["check", "--demo", EXAMPLE, "--explain"]);
+    let blocks: Vec<_> = stdout(&output).split("\n\n").collect();
+    assert_eq!(blocks.len(), EXAMPLE_ACCOUNTS, "{}", stdout(&output));
+    for block in blocks {
+        for label in ["because", "source", "session", "proxy", "checked", "requests"] {
+            assert!(block.contains(&format!("\n  {label} ")), "{label}: {block}");
+        }
+        let stories = block.lines().next().unwrap().ends_with(": active");
+        assert_eq!(block.contains("\n  stories "), stories, "{block}");
+    }
+    // What has no answer says what to do.
+    let late = ["check", "--demo", "--explain", "tea_house", "--deadline", "1ms"];
+    let output = run(folder.path(), &late);
+    for label in ["because", "class", "scope", "charged", "to do"] {
+        assert!(stdout(&output).contains(&format!("\n  {label} ")), "{}", stdout(&output));
+    }
+    assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]

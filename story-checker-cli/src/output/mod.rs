@@ -1,11 +1,16 @@
-//! Results on standard output: a table for people, JSON for programs.
+//! Results on standard output: a table or an explanation for people, JSON and CSV for programs.
 
+mod csv;
+mod explain;
 mod table;
+mod words;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use story_checker_core::Report;
 
+use self::csv::CsvWriter;
+use self::explain::ExplainWriter;
 use self::table::TableWriter;
 use crate::settings::Format;
 
@@ -24,13 +29,14 @@ pub(crate) trait ReportWriter: Send {
 /// The writer of a format to standard output.
 pub(crate) fn standard(format: Format) -> Box<dyn ReportWriter> {
     let out = io::stdout();
+    let width = out.is_terminal().then(|| console::Term::stdout().size().1);
+    let colours = |out| BufWriter::new(anstream::AutoStream::auto(out));
     match format {
         Format::Json => Box::new(JsonArray { out: BufWriter::new(out), any: false }),
         Format::Ndjson => Box::new(JsonLines { out: BufWriter::new(out) }),
-        Format::Table => {
-            let width = out.is_terminal().then(|| console::Term::stdout().size().1);
-            Box::new(TableWriter::new(BufWriter::new(anstream::AutoStream::auto(out)), width))
-        }
+        Format::Csv => Box::new(CsvWriter::new(BufWriter::new(out))),
+        Format::Table => Box::new(TableWriter::new(colours(out), width)),
+        Format::Explain => Box::new(ExplainWriter::new(colours(out), width)),
     }
 }
 

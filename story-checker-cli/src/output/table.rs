@@ -1,14 +1,15 @@
 //! The table for people.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use comfy_table::{ColumnConstraint, Table, TableStyle, Width};
 use console::{measure_text_width, truncate_str};
-use story_checker_core::{MediaKind, Report, Timestamp, Verdict};
+use story_checker_core::{MediaKind, Platform, Report, Timestamp, Verdict};
 
 use super::ReportWriter;
+use super::words::{clean, media, span, style};
+use crate::targets::short;
 
 /// Rows that are kept to find the widths of the columns; those after them are written at once.
 const KEPT: usize = 10_000;
@@ -128,7 +129,7 @@ fn row(report: &Report) -> Row {
     let last = report.items.iter().filter_map(|item| item.expires_at).max();
     let stories = report.items.len();
     [
-        clean(report.target.handle()),
+        clean(&short(&report.target)),
         report.verdict.as_str().replace('_', " "),
         if stories == 0 { String::new() } else { stories.to_string() },
         newest.map_or_else(String::new, |at| format!("{} ago", span(now.since(at)))),
@@ -150,43 +151,17 @@ fn why(report: &Report, now: Timestamp) -> String {
         }
         Verdict::Active => {
             let count = |kind| report.items.iter().filter(|item| item.kind == kind).count();
-            let kinds = [(MediaKind::Image, "picture"), (MediaKind::Video, "video")];
-            let words = kinds.map(|(kind, word)| (count(kind), word));
+            let words = [MediaKind::Image, MediaKind::Video].map(|kind| (count(kind), media(kind)));
             let words = words.iter().filter(|(count, _)| *count > 0).map(|(count, word)| {
                 format!("{count} {word}{}", if *count == 1 { "" } else { "s" })
             });
             words.collect::<Vec<_>>().join(", ")
         }
         Verdict::NoStory if fact.is_empty() => "no live item".to_owned(),
-        Verdict::NoStory => format!("{fact}; no live item"),
+        Verdict::NoStory if *report.target.platform() == Platform::INSTAGRAM => {
+            format!("{fact}; no live item")
+        }
         _ => fact.to_owned(),
-    }
-}
-
-/// Text from outside must not steer the terminal.
-fn clean(text: &str) -> String {
-    text.replace(char::is_control, " ")
-}
-
-/// Two units are precise enough for a person.
-fn span(span: Duration) -> String {
-    let minutes = span.as_secs() / 60;
-    match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
-        (0, 0, 0) => format!("{}s", span.as_secs()),
-        (0, 0, minutes) => format!("{minutes}m"),
-        (0, hours, 0) => format!("{hours}h"),
-        (0, hours, minutes) => format!("{hours}h {minutes}m"),
-        (days, 0, _) => format!("{days}d"),
-        (days, hours, _) => format!("{days}d {hours}h"),
-    }
-}
-
-fn style(verdict: &str) -> Style {
-    match verdict {
-        "active" => AnsiColor::Green.on_default().bold(),
-        "no story" => Style::new(),
-        "unknown" => AnsiColor::Yellow.on_default().bold(),
-        _ => AnsiColor::Cyan.on_default(),
     }
 }
 
@@ -253,19 +228,5 @@ bakery     unknown                             the platform asks to wait [rate_l
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("active   \u{1b}[1m\u{1b}[32mactive\u{1b}[0m"), "{text:?}");
         assert!(!text.contains("\u{1b}]") && !text.contains('\u{7}'), "{text:?}");
-    }
-
-    #[test]
-    fn spans_are_short() {
-        for (seconds, want) in [
-            (0, "0s"),
-            (59, "59s"),
-            (60, "1m"),
-            (3_600, "1h"),
-            (5_460, "1h 31m"),
-            (90_000, "1d 1h"),
-        ] {
-            assert_eq!(span(Duration::from_secs(seconds)), want);
-        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use story_checker_core::engine::{EngineHandle, SubmitOptions};
 use story_checker_core::{
-    Cause, Class, ErrorKind, Evidence, Report, Scope, Target, Timestamp, Timings,
+    Cause, Class, ErrorKind, Evidence, Report, Scope, Target, TargetKind, Timestamp, Timings,
 };
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -130,20 +130,42 @@ impl Feeder {
         let turn = "its turn did not come before the deadline";
         let why = self.engine.why_not(first).await;
         let cause = why.unwrap_or_else(|| Cause::new(Class::Timeout, Scope::Ours, turn));
-        self.unknown(chunk, &cause).await
+        self.unknown(chunk, |_| cause.clone()).await
     }
 
     async fn refuse(&self, refused: Vec<Target>) -> Result<(), ()> {
-        let message = "nothing here can check this platform and kind";
-        self.unknown(refused, &Cause::new(Class::Permanent, Scope::Ours, message)).await
+        self.unknown(refused, missing).await
     }
 
-    async fn unknown(&self, targets: Vec<Target>, cause: &Cause) -> Result<(), ()> {
+    async fn unknown(
+        &self,
+        targets: Vec<Target>,
+        cause: impl Fn(&Target) -> Cause,
+    ) -> Result<(), ()> {
         let timings = Timings::new(Timestamp::from(std::time::SystemTime::now()), Duration::ZERO);
         for target in targets {
-            let report = Report::unknown(target, cause.clone(), Evidence::default(), timings);
+            let cause = cause(&target);
+            let report = Report::unknown(target, cause, Evidence::default(), timings);
             self.late.send(Arc::new(report)).await.map_err(drop)?;
         }
         Ok(())
     }
+}
+
+/// Why nothing here can check a target, and what would have to be imported.
+fn missing(target: &Target) -> Cause {
+    let need = match (target.platform().as_str(), target.kind()) {
+        ("instagram", TargetKind::Account) => {
+            "there is no session for Instagram: import one with --session, such as a cookies.txt"
+        }
+        ("x", _) => {
+            "there is no bearer token for X: import one with --session, as a file with \
+             {\"bearer_token\": \"...\"}"
+        }
+        _ => {
+            let message = "nothing here can check this platform and kind";
+            return Cause::new(Class::Permanent, Scope::Target, message);
+        }
+    };
+    Cause::new(Class::AuthRequired, Scope::Ours, need)
 }

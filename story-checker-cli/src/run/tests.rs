@@ -9,14 +9,11 @@ use story_checker_core::checker::{CheckContext, Checker, CheckerProfile};
 use story_checker_core::engine::{Engine, EngineConfig};
 use story_checker_core::queue::{InMemoryJobQueue, Retention};
 use story_checker_core::session::InMemorySessionStore;
-use story_checker_core::{
-    Clock, Evidence, Fault, InvalidTarget, Platform, SystemClock, Target, TargetKind, Timings,
-    Verdict,
-};
+use story_checker_core::{Clock, Evidence, Fault, Platform, SystemClock, Target, Timings, Verdict};
 
 use super::feed::CHUNK;
 use super::*;
-use crate::settings::Progress;
+use crate::settings::{BarePlatform, Progress};
 
 /// Answers after a while, or never.
 #[derive(Debug)]
@@ -111,16 +108,12 @@ impl Bench {
     }
 }
 
-fn account(text: &str) -> Result<Target, InvalidTarget> {
-    Target::new(Platform::INSTAGRAM, TargetKind::Account, text)
-}
-
 fn numbered(many: usize) -> TargetList {
     let mut text = String::new();
     (0..many).for_each(|number| writeln!(text, "account_{number}").unwrap());
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
-    TargetList::open(&[], &[file.path().to_owned()], account).unwrap()
+    TargetList::open(&[], &[file.path().to_owned()], BarePlatform::default()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,7 +217,8 @@ impl Read for Stuck {
 async fn a_list_that_never_ends_is_worked_on_and_left_after_the_deadline() {
     let bench = Bench::new(Some(Duration::ZERO), Duration::from_millis(300), usize::MAX).await;
     let (sender, receiver) = channel::channel();
-    let list = TargetList::of_reader("stuck", Box::new(Stuck(receiver, false)), account);
+    let list =
+        TargetList::of_reader("stuck", Box::new(Stuck(receiver, false)), BarePlatform::default());
     let (summary, kept) = bench.check(list).await;
     assert_eq!(kept, ["tea no_story"]);
     assert_eq!(summary.unwrap().exit_code(), 0);

@@ -1,5 +1,6 @@
 //! Lines of a list, one at a time: a list of any size takes the memory of one line.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read};
 
 /// The longest line that is read; what is longer is skipped to its end.
@@ -13,8 +14,8 @@ pub(crate) const UTF_16: &str = "this is UTF-16 text; save the list as UTF-8";
 /// What one line of a list holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line<'a> {
-    /// Text without comment, surrounding blanks and line end; never empty.
-    Text(&'a str),
+    /// Text without comment, surrounding blanks, quotes and line end; never empty.
+    Text(Cow<'a, str>),
     /// Nothing that could be read, and why.
     Bad(String),
 }
@@ -48,9 +49,7 @@ impl<R: Read> LineReader<R> {
                     self.line.drain(..BYTE_ORDER_MARK.len());
                 }
             }
-            if too_long
-                || !std::str::from_utf8(&self.line).is_ok_and(|line| content(line).is_empty())
-            {
+            if too_long || !std::str::from_utf8(&self.line).is_ok_and(is_blank) {
                 break too_long;
             }
         };
@@ -58,7 +57,7 @@ impl<R: Read> LineReader<R> {
             Line::Bad(format!("the line is longer than {} KiB", MAX_LINE / 1024))
         } else {
             match std::str::from_utf8(&self.line) {
-                Ok(text) => Line::Text(content(text)),
+                Ok(text) => content(text).map_or_else(|why| Line::Bad(why.into()), Line::Text),
                 Err(error) => {
                     Line::Bad(format!("byte {} of the line is not UTF-8", error.valid_up_to() + 1))
                 }
@@ -101,15 +100,39 @@ impl<R: Read> LineReader<R> {
 }
 
 /// A line without its comment and the blanks around it. A `#` begins a comment where a line begins
-/// or after a blank, so that URLs keep their fragment.
-fn content(line: &str) -> &str {
+/// or after a blank, so that URLs keep their fragment. A line in double quotes is taken as it is,
+/// with `""` for a quote.
+fn content(line: &str) -> Result<Cow<'_, str>, &'static str> {
+    let line = line.trim();
+    let Some(quoted) = line.strip_prefix('"') else { return Ok(before_comment(line).into()) };
+    let mut text = String::new();
+    let mut rest = quoted;
+    loop {
+        let (part, after) = rest.split_once('"').ok_or("the quote that begins it does not end")?;
+        text.push_str(part);
+        match after.strip_prefix('"') {
+            Some(after) => {
+                text.push('"');
+                rest = after;
+            }
+            None if before_comment(after).is_empty() => return Ok(text.into()),
+            None => return Err("something stands behind the quoted text"),
+        }
+    }
+}
+
+fn before_comment(text: &str) -> &str {
     let mut before = None;
-    let comment = line.char_indices().find(|&(_, letter)| {
+    let comment = text.char_indices().find(|&(_, letter)| {
         let starts = letter == '#' && before.is_none_or(char::is_whitespace);
         before = Some(letter);
         starts
     });
-    line[..comment.map_or(line.len(), |(at, _)| at)].trim()
+    text[..comment.map_or(text.len(), |(at, _)| at)].trim()
+}
+
+fn is_blank(line: &str) -> bool {
+    content(line).is_ok_and(|text| text.trim().is_empty())
 }
 
 /// Whether a list that begins like this is UTF-16: by its mark, or by a zero in every other byte.
@@ -146,7 +169,7 @@ mod tests {
         let mut all = Vec::new();
         while let Some((number, line)) = reader.next_line().unwrap() {
             let line = match line {
-                Line::Text(text) => Ok(text.to_owned()),
+                Line::Text(text) => Ok(text.into_owned()),
                 Line::Bad(reason) => Err(reason),
             };
             all.push((number, line));
@@ -163,6 +186,18 @@ mod tests {
             [text(1, "one"), text(4, "two"), text(5, "https://a/#b"), text(7, "last")]
         );
         assert!(lines(b"").is_empty() && lines(b"#only").is_empty());
+    }
+
+    #[test]
+    fn a_quoted_line_keeps_what_would_be_a_comment() {
+        let list =
+            "\"x/query/#tea OR #cake\"  # two\n\"a \"\"b\"\" #c\"\r\n\"open\n\"a\" b\n\"\"\nlast";
+        let found = lines(list.as_bytes());
+        assert_eq!(found[0], (1, Ok("x/query/#tea OR #cake".to_owned())));
+        assert_eq!(found[1], (2, Ok("a \"b\" #c".to_owned())));
+        assert_eq!(found[2], (3, Err("the quote that begins it does not end".to_owned())));
+        assert_eq!(found[3], (4, Err("something stands behind the quoted text".to_owned())));
+        assert_eq!(found[4..], [(6, Ok("last".to_owned()))]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod lines;
 mod seen;
+mod text;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,14 +12,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use story_checker_core::{InvalidTarget, Target};
+use story_checker_core::Target;
 
-pub(crate) use self::lines::{Line, LineReader};
-use self::lines::{UTF_16, is_utf16};
+use self::lines::{Line, LineReader};
+pub(crate) use self::lines::{UTF_16, is_utf16};
 use self::seen::Seen;
-
-/// Reads one account, as typed by a person.
-pub(crate) type ParseTarget = fn(&str) -> Result<Target, InvalidTarget>;
+pub(crate) use self::text::short;
+use self::text::{is_surely_target, read};
+use crate::settings::BarePlatform;
 
 /// Something in the lists that is no target.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,7 +59,7 @@ enum Source {
 /// All lists of a run, in the order they were given; each target comes once.
 pub(crate) struct TargetList {
     sources: VecDeque<Source>,
-    parse: ParseTarget,
+    bare: BarePlatform,
     seen: Seen,
     duplicates: u64,
     expected: u64,
@@ -66,16 +67,16 @@ pub(crate) struct TargetList {
 }
 
 impl TargetList {
-    /// Opens the lists. `names` are accounts, files and `-`, by the rule of [`is_list`].
+    /// Opens the lists. `names` are targets, files and `-`, by the rule of [`is_list`].
     ///
     /// # Errors
     /// If a file cannot be opened or is UTF-16; the text names it.
     pub(crate) fn open(
         names: &[String],
         files: &[PathBuf],
-        parse: ParseTarget,
+        bare: BarePlatform,
     ) -> anyhow::Result<Self> {
-        let mut list = Self::new(parse);
+        let mut list = Self::new(bare);
         for name in names {
             if name == "-" || is_list(name) {
                 list.add_file(Path::new(name))?;
@@ -92,16 +93,16 @@ impl TargetList {
 
     /// A list from anything that can be read.
     #[cfg(test)]
-    pub(crate) fn of_reader(name: &str, input: Box<dyn Read + Send>, parse: ParseTarget) -> Self {
-        let mut list = Self::new(parse);
+    pub(crate) fn of_reader(name: &str, input: Box<dyn Read + Send>, bare: BarePlatform) -> Self {
+        let mut list = Self::new(bare);
         list.sources.push_back(Source::List { name: name.into(), lines: LineReader::new(input) });
         list
     }
 
-    fn new(parse: ParseTarget) -> Self {
+    fn new(bare: BarePlatform) -> Self {
         Self {
             sources: VecDeque::new(),
-            parse,
+            bare,
             seen: Seen::new(),
             duplicates: 0,
             expected: 0,
@@ -149,7 +150,7 @@ impl Iterator for TargetList {
         loop {
             let parsed = match self.sources.front_mut()? {
                 Source::Name(name) => {
-                    let parsed = (self.parse)(name);
+                    let parsed = read(name, self.bare);
                     self.sources.pop_front();
                     parsed.map_err(|error| (Arc::from("argument"), 0, error.to_string()))
                 }
@@ -160,7 +161,7 @@ impl Iterator for TargetList {
                 Source::List { name, lines } => {
                     self.waited = false;
                     match lines.next_line() {
-                        Ok(Some((number, Line::Text(text)))) => (self.parse)(text)
+                        Ok(Some((number, Line::Text(text)))) => read(&text, self.bare)
                             .map_err(|error| (Arc::clone(name), number, error.to_string())),
                         Ok(Some((number, Line::Bad(reason)))) => {
                             Err((Arc::clone(name), number, reason))
@@ -191,23 +192,20 @@ impl Iterator for TargetList {
     }
 }
 
-/// Whether an argument is a list and not an account: it names an existing file, ends like one, or
-/// looks like a path. `@name` and URLs are always accounts.
+/// Whether an argument is a list and not a target: it names an existing file, ends like one, or
+/// looks like a path. `@name`, URLs and full forms are always targets.
 fn is_list(argument: &str) -> bool {
-    if argument.starts_with('@') || argument.contains("://") {
+    if is_surely_target(argument) {
         return false;
     }
     let path = Path::new(argument);
     let ends_like_a_list = path.extension().is_some_and(|extension| {
         ["txt", "csv", "list"].iter().any(|known| extension.eq_ignore_ascii_case(known))
     });
-    let is_profile = ["instagram.com/", "www.instagram.com/", "m.instagram.com/"]
-        .iter()
-        .any(|host| argument.starts_with(host));
     // A pipe made by the shell (`<(command)`) is no regular file, but it is no folder either.
     path.exists() && !path.is_dir()
         || ends_like_a_list
-        || (argument.contains(std::path::is_separator) && !is_profile)
+        || argument.contains(std::path::is_separator)
 }
 
 /// Opens a list, with its number of lines. Regular files are looked at first, so that a wrong
@@ -240,21 +238,11 @@ fn open_list(path: &Path) -> anyhow::Result<(File, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use story_checker_core::{Platform, TargetKind};
-
     use super::*;
 
-    fn account(text: &str) -> Result<Target, InvalidTarget> {
-        let handle = text.trim_start_matches('@').to_ascii_lowercase();
-        if handle.contains(' ') {
-            return Err(InvalidTarget::new("the name", text, "one word"));
-        }
-        Target::new(Platform::INSTAGRAM, TargetKind::Account, handle)
-    }
-
-    fn read(names: &[&str], files: &[PathBuf]) -> (Vec<String>, u64) {
+    fn listed(names: &[&str], files: &[PathBuf]) -> (Vec<String>, u64) {
         let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
-        let mut list = TargetList::open(&names, files, account).unwrap();
+        let mut list = TargetList::open(&names, files, BarePlatform::default()).unwrap();
         let texts = list.by_ref().filter_map(|entry| match entry {
             Entry::Target(target) => Some(target.handle().to_owned()),
             Entry::Problem(problem) => Some(format!("! {problem}")),
@@ -268,16 +256,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("list");
         std::fs::write(&path, "@Tea_House\ntwo words\ncafe\nTEA_HOUSE\n").unwrap();
-        let (found, duplicates) = read(&["cafe", "a b"], std::slice::from_ref(&path));
-        let line =
-            format!("! {}:2: the name is \"two words\", but must be one word", path.display());
-        assert_eq!(
-            found,
-            ["cafe", "! argument: the name is \"a b\", but must be one word", "tea_house", &line]
-        );
+        let (found, duplicates) = listed(&["cafe", "a b"], std::slice::from_ref(&path));
+        let starts = ["cafe", "! argument: the Instagram account is \"a b\"", "tea_house"];
+        assert!(found.iter().zip(starts).all(|(text, start)| text.starts_with(start)), "{found:?}");
+        let line = format!("! {}:2: the Instagram account is \"two words\"", path.display());
+        assert!(found[3].starts_with(&line), "{}", found[3]);
         assert_eq!(duplicates, 2);
         // The same file as an argument.
-        assert_eq!(read(&[path.to_str().unwrap()], &[]).0.len(), 3);
+        assert_eq!(listed(&[path.to_str().unwrap()], &[]).0.len(), 3);
     }
 
     #[test]
@@ -290,6 +276,10 @@ mod tests {
             "@list.txt",
             "https://www.instagram.com/tea_house/",
             "instagram.com/tea_house",
+            "x.com/tea_house",
+            "x/account/tea_house",
+            "x/query/a.txt",
+            "x:#tea",
             "tea.house",
             "no_such_file",
         ] {
@@ -301,7 +291,8 @@ mod tests {
     fn a_list_that_cannot_be_read_is_named_before_the_run() {
         let folder = tempfile::tempdir().unwrap();
         let open = |path: &Path| {
-            let error = TargetList::open(&[], &[path.to_owned()], account).err().unwrap();
+            let error =
+                TargetList::open(&[], &[path.to_owned()], BarePlatform::default()).err().unwrap();
             format!("{error:#}")
         };
         assert!(open(folder.path()).ends_with("it is a folder"));

@@ -1,0 +1,307 @@
+//! What a setting may be, and how it is written.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use story_checker_core::gate::Quota;
+
+use super::shown::shown;
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// A table for people.
+    #[default]
+    Table,
+    /// One array of reports.
+    Json,
+    /// One report per line.
+    Ndjson,
+    /// One line per report, for spreadsheets.
+    Csv,
+    /// All there is to say about each target, for people.
+    Explain,
+}
+
+/// When a progress bar is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Progress {
+    /// If standard error is a terminal.
+    #[default]
+    Auto,
+    /// In any case.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The platform of names that do not say theirs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum BarePlatform {
+    /// Instagram.
+    #[default]
+    Instagram,
+    /// X, formerly Twitter.
+    X,
+}
+
+/// A length of time, as `90s` or `1h 30m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) Duration);
+
+/// A limit, as `75 per 11m` or `75 per 11m, burst 10`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit(pub(crate) Quota);
+
+/// Files and folders.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Paths(pub(crate) Vec<PathBuf>);
+
+/// What stands in a layer, before it is known what it should be.
+#[derive(Debug)]
+pub(super) enum Raw {
+    Boolean(bool),
+    List(Vec<String>),
+    Number(u64),
+    Text(String),
+    /// Of the environment, which has no types.
+    Variable(OsString),
+}
+
+/// Something that a setting can hold.
+pub(super) trait Value: Sized {
+    /// Reads what stands in a layer; the error is a reason without the name of the setting.
+    fn read(raw: Raw) -> Result<Self, String>;
+
+    /// The value as TOML, without secrets.
+    fn write(&self) -> toml::Value;
+
+    /// Takes paths as relative to this folder.
+    fn move_to(&mut self, _folder: &Path) {}
+}
+
+impl Raw {
+    /// The text that is needed, or what is wrong with it.
+    fn text(self, form: &str) -> Result<String, String> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Variable(text) => text.into_string().map_err(|_| "it is not UTF-8".to_owned()),
+            Self::Boolean(_) | Self::List(_) | Self::Number(_) => {
+                Err(format!("it must be {form}, in quotes"))
+            }
+        }
+    }
+}
+
+impl Value for bool {
+    fn read(raw: Raw) -> Result<Self, String> {
+        match raw {
+            Raw::Boolean(value) => Ok(value),
+            Raw::Variable(text) if text == "true" => Ok(true),
+            Raw::Variable(text) if text == "false" => Ok(false),
+            _ => Err("it must be true or false".to_owned()),
+        }
+    }
+
+    fn write(&self) -> toml::Value {
+        (*self).into()
+    }
+}
+
+impl Value for NonZeroUsize {
+    fn read(raw: Raw) -> Result<Self, String> {
+        let number = match raw {
+            Raw::Number(number) => usize::try_from(number).ok(),
+            Raw::Variable(text) => text.to_str().and_then(|text| text.parse().ok()),
+            _ => None,
+        };
+        number.and_then(Self::new).ok_or_else(|| "it must be a number from 1 up".to_owned())
+    }
+
+    fn write(&self) -> toml::Value {
+        i64::try_from(self.get()).unwrap_or(i64::MAX).into()
+    }
+}
+
+impl Value for String {
+    fn read(raw: Raw) -> Result<Self, String> {
+        raw.text("a text")
+    }
+
+    fn write(&self) -> toml::Value {
+        shown(self).into()
+    }
+}
+
+impl Value for PathBuf {
+    fn read(raw: Raw) -> Result<Self, String> {
+        match raw {
+            Raw::Variable(path) => Ok(path.into()),
+            raw => raw.text("a path").map(Self::from),
+        }
+    }
+
+    fn write(&self) -> toml::Value {
+        shown(&self.display().to_string()).into()
+    }
+
+    fn move_to(&mut self, folder: &Path) {
+        *self = folder.join(&*self);
+    }
+}
+
+impl Value for Paths {
+    fn read(raw: Raw) -> Result<Self, String> {
+        match raw {
+            Raw::List(paths) => Ok(Self(paths.into_iter().map(PathBuf::from).collect())),
+            Raw::Variable(paths) => Ok(Self(std::env::split_paths(&paths).collect())),
+            _ => Err("it must be a list of paths, such as [\"cookies.txt\"]".to_owned()),
+        }
+    }
+
+    fn write(&self) -> toml::Value {
+        self.0.iter().map(Value::write).collect::<Vec<_>>().into()
+    }
+
+    fn move_to(&mut self, folder: &Path) {
+        self.0.iter_mut().for_each(|path| path.move_to(folder));
+    }
+}
+
+macro_rules! by_text {
+    ($($name:ident: $form:literal),+ $(,)?) => {$(
+        impl Value for $name {
+            fn read(raw: Raw) -> Result<Self, String> {
+                raw.text($form)?.parse()
+            }
+
+            fn write(&self) -> toml::Value {
+                self.to_string().into()
+            }
+        }
+    )+};
+}
+by_text! {
+    BarePlatform: "a word",
+    Format: "a word",
+    Limit: "a limit such as \"75 per 11m\"",
+    Progress: "a word",
+    Span: "a time such as \"90s\"",
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match humantime::parse_duration(text) {
+            Ok(span) if span > Duration::ZERO && span <= Duration::from_secs(366 * 86_400) => {
+                Ok(Self(span))
+            }
+            Ok(_) => Err("a time must be more than 0 and at most a year".to_owned()),
+            Err(_) => Err(format!("{:?} is no time such as 90s or 1h 30m", short(text))),
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || {
+            format!(
+                "{:?} is no limit such as \"75 per 11m\" or \"75 per 11m, burst 10\"",
+                short(text)
+            )
+        };
+        let (requests, rest) = text.split_once(" per ").ok_or_else(form)?;
+        let (window, burst) = match rest.split_once(',') {
+            Some((window, burst)) => {
+                (window, burst.trim().strip_prefix("burst").ok_or_else(form)?.trim())
+            }
+            None => (rest, "1"),
+        };
+        let requests = requests.trim().parse().map_err(|_| form())?;
+        let burst = burst.parse().map_err(|_| form())?;
+        let window = window.trim().parse::<Span>()?.0;
+        Quota::with_burst(requests, window, burst).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} per {}", self.0.requests(), Span(self.0.window()))?;
+        match self.0.burst() {
+            1 => Ok(()),
+            burst => write!(f, ", burst {burst}"),
+        }
+    }
+}
+
+/// The beginning of a text, for messages.
+pub(super) fn short(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+macro_rules! word {
+    ($($name:ident),+) => {$(
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                clap::ValueEnum::from_str(text, false).map_err(|_| {
+                    let words: Vec<_> = <Self as clap::ValueEnum>::value_variants()
+                        .iter()
+                        .map(Self::to_string)
+                        .collect();
+                    format!("{:?} is none of {}", short(text), words.join(", "))
+                })
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match clap::ValueEnum::to_possible_value(self) {
+                    Some(word) => f.write_str(word.get_name()),
+                    None => Ok(()),
+                }
+            }
+        }
+    )+};
+}
+word!(BarePlatform, Format, Progress);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_can_be_read_again() {
+        for text in ["75 per 11m", "75 per 11m, burst 10", "1 per 1s 500ms"] {
+            assert_eq!(text.parse::<Limit>().unwrap().to_string(), text);
+        }
+        for text in ["90s", "1h 30m", "1ms"] {
+            let span: Span = text.parse().unwrap();
+            assert_eq!(span.to_string().parse::<Span>().unwrap(), span);
+        }
+        assert_eq!("csv".parse::<Format>().unwrap().to_string(), "csv");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in "\\PC{0,60}") {
+            let _ = (text.parse::<Limit>(), text.parse::<Span>(), text.parse::<Format>());
+        }
+    }
+}
