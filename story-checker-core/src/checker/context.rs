@@ -27,8 +27,8 @@ pub struct CheckContext {
     patience: Duration,
     cancel: CancellationToken,
     lending: Lending,
-    /// Faults of this pair that are not in the answer.
-    noted: Arc<Mutex<Vec<Fault>>>,
+    /// Faults of this pair that are not in the answer; the lender keeps those of its own pair.
+    noted: Option<Arc<Mutex<Vec<Fault>>>>,
 }
 
 /// Where loans come from.
@@ -56,15 +56,28 @@ impl CheckContext {
         cache: Arc<dyn Cache>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self::with_keys(Arc::new(GateKeys::new(profile, None)), gate, cache, clock)
+        Self {
+            session: None,
+            proxy: None,
+            gate,
+            keys: Arc::new(GateKeys::new(profile, None)),
+            cache,
+            clock,
+            deadline: Instant::now() + Duration::from_secs(60),
+            patience: Duration::from_secs(2),
+            cancel: CancellationToken::new(),
+            lending: Lending::Supplied(Vec::new()),
+            noted: Some(Arc::default()),
+        }
     }
 
-    /// A context for a checker whose keys were made before.
-    pub(crate) fn with_keys(
+    /// A context of an engine that lends from its pool, for a checker whose keys were made before.
+    pub(crate) fn of_engine(
         keys: Arc<GateKeys>,
-        gate: Arc<Gate>,
-        cache: Arc<dyn Cache>,
-        clock: Arc<dyn Clock>,
+        (gate, cache, clock): (Arc<Gate>, Arc<dyn Cache>, Arc<dyn Clock>),
+        (deadline, patience): (Instant, Duration),
+        cancel: CancellationToken,
+        lender: Arc<dyn Lender>,
     ) -> Self {
         Self {
             session: None,
@@ -73,11 +86,11 @@ impl CheckContext {
             keys,
             cache,
             clock,
-            deadline: Instant::now() + Duration::from_secs(60),
-            patience: Duration::from_secs(2),
-            cancel: CancellationToken::new(),
-            lending: Lending::Supplied(Vec::new()),
-            noted: Arc::default(),
+            deadline,
+            patience,
+            cancel,
+            lending: Lending::Engine(lender),
+            noted: None,
         }
     }
 
@@ -133,12 +146,6 @@ impl CheckContext {
         self
     }
 
-    /// Lends from the pool of an engine.
-    pub(crate) fn with_lender(mut self, lender: Arc<dyn Lender>) -> Self {
-        self.lending = Lending::Engine(lender);
-        self
-    }
-
     pub(super) fn lending(&self) -> &Lending {
         &self.lending
     }
@@ -150,7 +157,7 @@ impl CheckContext {
         session: Option<Arc<SessionHandle>>,
         proxy: Option<Arc<Proxy>>,
     ) -> Self {
-        Self { keys, session, proxy, noted: Arc::default(), ..self.clone() }
+        Self { keys, session, proxy, noted: Some(Arc::default()), ..self.clone() }
     }
 
     /// The same check on the same pair, counted under the names and limits of another checker.
@@ -176,14 +183,22 @@ impl CheckContext {
     /// pair is given back. The fault is marked, and not charged again if it is answered with after
     /// all.
     pub fn charge(&self, fault: &mut Fault) {
-        if !std::mem::replace(&mut fault.charged, true) {
-            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-            noted.push(Fault { charged: false, ..fault.clone() });
+        if std::mem::replace(&mut fault.charged, true) {
+            return;
+        }
+        let fault = Fault { charged: false, ..fault.clone() };
+        match (&self.noted, &self.lending) {
+            (Some(noted), _) => noted.lock().unwrap_or_else(PoisonError::into_inner).push(fault),
+            (None, Lending::Engine(lender)) => lender.note(fault),
+            (None, Lending::Supplied(_)) => {}
         }
     }
 
-    pub(crate) fn take_noted(&self) -> Vec<Fault> {
-        std::mem::take(&mut self.noted.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn take_noted(&self) -> Vec<Fault> {
+        let noted = self.noted.as_deref().map(|noted| noted.lock());
+        noted.map_or_else(Vec::new, |noted| {
+            std::mem::take(&mut noted.unwrap_or_else(PoisonError::into_inner))
+        })
     }
 
     /// The session of the leased pair, if the checker asked for one.
@@ -241,7 +256,7 @@ impl CheckContext {
             return Err(Fault::cancelled("the check was cancelled"));
         }
         let needs = self.keys.needs(Some(endpoint), self.session.as_deref(), self.proxy.as_deref());
-        let pass = self.gate.pass(needs, self.patience()).await;
+        let pass = self.gate.pass_before(needs, self.patience, Some(self.deadline)).await;
         pass.map_err(|refusal| Fault::not_ready(refusal.to_string(), refusal.ready_at))
     }
 }

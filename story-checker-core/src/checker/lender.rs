@@ -17,6 +17,9 @@ pub(crate) trait Lender: Debug + Send + Sync {
     /// Under which names and limits the requests of a checker are counted.
     fn keys(&self, profile: &CheckerProfile) -> Arc<GateKeys>;
 
+    /// Keeps a fault of the pair that the call runs on, and that will not be in its answer.
+    fn note(&self, fault: Fault);
+
     /// A pair for this checker, waiting a little if need be.
     async fn lend(
         &self,

@@ -1,7 +1,7 @@
 //! Loans: a check borrows another pair of the pool for a part of its work.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,6 +30,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) struct Desk {
     pub(super) shared: Arc<Shared>,
     pub(super) group: Arc<Group>,
+    pub(super) noted: Mutex<Vec<Fault>>,
 }
 
 #[async_trait]
@@ -37,6 +38,10 @@ impl Lender for Desk {
     fn keys(&self, profile: &CheckerProfile) -> Arc<GateKeys> {
         let limits = self.shared.config.limits.get(&*profile.app);
         Arc::new(GateKeys::new(profile, limits))
+    }
+
+    fn note(&self, fault: Fault) {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
     }
 
     async fn lend(
@@ -89,6 +94,11 @@ impl Lender for Desk {
 }
 
 impl Desk {
+    /// What was noted, once.
+    pub(super) fn take_noted(&self) -> Vec<Fault> {
+        std::mem::take(&mut self.noted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Looks for a pair in the pool, and then in the store.
     async fn find(&self, wish: Wish<'_>, ask: bool) -> Result<Result<BorrowedPair, NoPair>, Fault> {
         let pool = &self.shared.pool;

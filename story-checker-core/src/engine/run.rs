@@ -1,7 +1,7 @@
 //! One call of a checker, from claimed jobs to settlements.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use super::loans::Desk;
 use super::pool::Pair;
 use super::running::{Group, Stop, Wanted};
 use super::shared::{Settlements, Settling, Shared, count};
-use crate::checker::CheckContext;
+use crate::checker::{CheckContext, Lender};
 use crate::clock::Timestamp;
 use crate::evidence::Evidence;
 use crate::fault::{Class, Fault, Scope};
@@ -35,10 +35,10 @@ pub(super) async fn run(
     jobs: Vec<ClaimedJob>,
     settlements: Settlements,
 ) {
-    let now = shared.clock.now();
+    let (started, begun) = (shared.clock.now(), Instant::now());
     let last = jobs.iter().map(|job| job.deadline.unwrap_or(Timestamp::MAX)).max();
-    let time = last.map_or(Duration::ZERO, |at| at.since(now)).min(shared.config.check_timeout);
-    let deadline = Instant::now() + time;
+    let time = last.map_or(Duration::ZERO, |at| at.since(started)).min(shared.config.check_timeout);
+    let deadline = begun + time;
     let session = pair.session().map(|session| session.id().clone());
     let leases = jobs.iter().map(|job| job.lease);
     let group = shared.running.start(leases, session, deadline + PATIENCE);
@@ -60,7 +60,7 @@ pub(super) async fn run(
             Err(reason) => settled.push(bad_payload(&job, reason)),
         }
     }
-    let started = (shared.clock.now(), Instant::now());
+    let mut ended = (started, Duration::ZERO);
     let answers = if run.is_empty() {
         drop(pair);
         Vec::new()
@@ -68,22 +68,24 @@ pub(super) async fn run(
         count(&shared.counters.checks);
         let (keys, gate) = (Arc::clone(&lane.keys), Arc::clone(&shared.gate));
         let (cache, clock) = (Arc::clone(&shared.cache), Arc::clone(&shared.clock));
-        let desk = Desk { shared: Arc::clone(&shared), group: Arc::clone(&group) };
-        let cx = CheckContext::with_keys(keys, gate, cache, clock)
+        let desk = Arc::new(Desk {
+            shared: Arc::clone(&shared),
+            group: Arc::clone(&group),
+            noted: Mutex::default(),
+        });
+        let time_left = (deadline, shared.config.patience);
+        let (cancel, lender) = (group.cancel.clone(), Arc::clone(&desk) as Arc<dyn Lender>);
+        let cx = CheckContext::of_engine(keys, (gate, cache, clock), time_left, cancel, lender)
             .with_session(pair.session().cloned())
-            .with_proxy(pair.proxy().cloned())
-            .with_deadline(deadline)
-            .with_patience(shared.config.patience)
-            .with_cancellation(group.cancel.clone())
-            .with_lender(Arc::new(desk));
+            .with_proxy(pair.proxy().cloned());
         let answers = ask(&shared, &lane, &cx, &targets, &group, time).await;
-        let (noted, now) = (cx.take_noted(), shared.clock.now());
-        let lesson = Lesson::of(pair.proxy(), &answers, &noted, &shared.config, now);
+        ended = (shared.clock.now(), begun.elapsed());
+        let noted = desk.take_noted();
+        let lesson = Lesson::of(pair.proxy(), &answers, &noted, &shared.config, ended.0);
         shared.pool.give_back(pair, lesson).await;
         answers
     };
-    let now = shared.clock.now();
-    let timings = Timings::new(started.0, started.1.elapsed());
+    let (now, timings) = (ended.0, Timings::new(started, ended.1));
     for ((job, target), answer) in run.iter().zip(targets).zip(answers) {
         match shared.running.wanted(job.lease) {
             Wanted::Lost => {

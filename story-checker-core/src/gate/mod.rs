@@ -283,6 +283,16 @@ impl Gate {
         needs: Box<[Need]>,
         patience: Duration,
     ) -> Result<Pass, NotReady> {
+        self.pass_before(needs, patience, None).await
+    }
+
+    /// The same, but never waits beyond `end`. Reads no clock if it need not wait.
+    pub(crate) async fn pass_before(
+        self: &Arc<Self>,
+        needs: Box<[Need]>,
+        patience: Duration,
+        end: Option<tokio::time::Instant>,
+    ) -> Result<Pass, NotReady> {
         let mut give_up = None;
         loop {
             let Err(refusal) = self.take(&needs) else {
@@ -290,7 +300,8 @@ impl Gate {
             };
             let now = tokio::time::Instant::now();
             let wait = refusal.ready_at.since(self.clock.now()).max(Duration::from_millis(1));
-            if now + wait > *give_up.get_or_insert(now + patience) {
+            let give_up = *give_up.get_or_insert(now + patience);
+            if now + wait > end.map_or(give_up, |end| end.min(give_up)) {
                 return Err(refusal);
             }
             tokio::time::sleep_until(now + wait).await;
