@@ -195,10 +195,14 @@ impl Response {
         }
         // Most bodies come in one piece, which is then not copied.
         let mut body = self.body.next().await.transpose()?.unwrap_or_default();
+        if body.len() > limit {
+            return Err(too_large());
+        }
         let mut rest = None;
         while let Some(piece) = self.body.next().await.transpose()? {
             let whole = rest.get_or_insert_with(|| {
-                let mut whole = BytesMut::with_capacity(announced.unwrap_or(4 * body.len()));
+                let mut whole =
+                    BytesMut::with_capacity(announced.unwrap_or(4 * body.len()).min(limit));
                 whole.extend_from_slice(&body);
                 whole
             });
@@ -209,9 +213,6 @@ impl Response {
         }
         if let Some(whole) = rest {
             body = whole.freeze();
-        }
-        if body.len() > limit {
-            return Err(too_large());
         }
         let took = self.sent_at.elapsed();
         Ok(Collected { head: self.head, body, head_after: self.head_after, took })
