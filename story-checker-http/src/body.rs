@@ -32,9 +32,12 @@ impl From<serde_json::Error> for BodyError {
     }
 }
 
-/// Reads JSON that is text to its end, also where nothing is taken from it; checking that first makes
-/// the rest faster.
+/// Reads an object that is text to its end, also where nothing is taken from it; checking that first
+/// makes the rest faster. Derived code would take a list for an object.
 pub(crate) fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, BodyError> {
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(BodyError::Shape("it is a list"));
+    }
     let text = str::from_utf8(body).map_err(|_| BodyError::NotJson)?;
     Ok(serde_json::from_str(text)?)
 }

@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A text, or a whole number taken as text. Borrowed unless it has escapes.
@@ -185,6 +187,33 @@ where
     Option::<T>::deserialize(deserializer).map(Some)
 }
 
+/// For an object that may be null: derived code would take a list for one, too.
+pub(crate) fn object<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct AsObject<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for AsObject<T> {
+        type Value = Option<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object or null")
+        }
+
+        fn visit_unit<E>(self) -> Result<Option<T>, E> {
+            Ok(None)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<T>, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+
+    deserializer.deserialize_any(AsObject(PhantomData))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,5 +240,27 @@ mod tests {
             assert_eq!(serde_json::from_str::<Loose<'_>>(json).unwrap(), Loose::default());
         }
         assert_eq!(serde_json::from_str::<Loose<'_>>("\"x\"").unwrap().0, "x");
+    }
+    #[test]
+    fn an_object_is_no_list() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct One {
+            #[serde(default)]
+            a: u8,
+        }
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Outer {
+            #[serde(default, deserialize_with = "object")]
+            one: Option<One>,
+        }
+        fn read(json: &str) -> serde_json::Result<Option<One>> {
+            Ok(serde_json::from_str::<Outer>(json)?.one)
+        }
+        assert_eq!(read("{}").unwrap(), None);
+        assert_eq!(read(r#"{"one":null}"#).unwrap(), None);
+        assert_eq!(read(r#"{"one":{"a":1}}"#).unwrap(), Some(One { a: 1 }));
+        for odd in ["[]", "[1]", "false", "1", "\"x\"", r#"{"a":"x"}"#] {
+            assert!(read(&format!(r#"{{"one":{odd}}}"#)).is_err(), "{odd}");
+        }
     }
 }
