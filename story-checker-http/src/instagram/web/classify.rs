@@ -23,10 +23,18 @@ pub(super) enum Meaning {
     Private,
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
+/// How long the window is in which the hosts count, found by instaloader: longer on the private one.
+const WINDOW: Duration = Duration::from_secs(11 * 60);
+const PRIVATE_WINDOW: Duration = Duration::from_secs(30 * 60);
+const PRIVATE_HOST: &str = "i.instagram.com";
+/// What stands on the platform's own page for a name that nobody has.
+const NOBODY: &str = "Sorry, this page isn't available";
+
+pub(super) const CHANGED: &str = "the platform has changed: update this checker";
+const BLOCKED: &str = "the platform blocks this address; if that stays, use another one";
 
 /// A phrase of the platform in `message` or `error_type`, and what it means. Upper and lower case are
-/// the same. `Scope::Proxy` stands for the way out, proxy or not.
+/// the same. `Scope::Proxy` stands for the way out: without a proxy, our own address or the session.
 struct Phrase {
     text: &'static str,
     class: Class,
@@ -38,9 +46,9 @@ struct Phrase {
 
 #[rustfmt::skip]
 const PHRASES: &[Phrase] = &[
-    // W2. Also sent to whoever is not logged in; the rest is the same.
-    Phrase { text: "please wait a few minutes", class: Class::RateLimited, scope: Scope::Session, rest: Some(Duration::from_secs(600)),
-        tell: "the platform asks this session to wait a few minutes; if that stays, log it in again" },
+    // W2. A soft block of the address or the session; also sent to whoever is not logged in.
+    Phrase { text: "please wait a few minutes", class: Class::RateLimited, scope: Scope::Proxy, rest: Some(Duration::from_secs(600)),
+        tell: "the platform asks to wait a few minutes; if that stays, use another address, then log the session in again" },
     // W3
     Phrase { text: "login_required", class: Class::AuthRequired, scope: Scope::Session, rest: None,
         tell: "the session was logged out: log in with a browser and import its cookies again" },
@@ -60,15 +68,15 @@ const PHRASES: &[Phrase] = &[
     Phrase { text: "useragent mismatch", class: Class::Permanent, scope: Scope::Ours, rest: None,
         tell: "user agent and app id do not belong together: correct the configuration" },
     // W14
-    Phrase { text: "rate_limit_error", class: Class::RateLimited, scope: Scope::Session, rest: Some(Duration::from_secs(660)),
-        tell: "the platform's limit for this session is reached" },
+    Phrase { text: "rate_limit_error", class: Class::RateLimited, scope: Scope::Proxy, rest: Some(Duration::from_secs(660)),
+        tell: "the platform's limit is reached; if that stays, ask more slowly or through more addresses" },
     Phrase { text: "sentry_block", class: Class::Blocked, scope: Scope::Proxy, rest: None,
-        tell: "the platform blocks this address" },
+        tell: BLOCKED },
     Phrase { text: "user_blocked", class: Class::Blocked, scope: Scope::Proxy, rest: None,
-        tell: "the platform blocks this address" },
+        tell: BLOCKED },
     // W16
     Phrase { text: "doesn't appear to belong to an account", class: Class::Blocked, scope: Scope::Proxy, rest: None,
-        tell: "the platform blocks this address" },
+        tell: BLOCKED },
 ];
 
 /// The part of a body that says what is wrong. Any of it may be missing or odd.
@@ -118,7 +126,7 @@ pub(super) fn read<'a, T>(
     };
     match (classify(exchange)?, shape) {
         (Meaning::Answer, Some(error)) => {
-            let text = format!("{error}; if that stays, the platform has changed");
+            let text = format!("{error}; if that stays, {CHANGED}");
             Err(exchange.fault(Class::Malformed, Scope::Endpoint, text))
         }
         (meaning, _) => {
@@ -141,27 +149,33 @@ pub(super) fn classify(exchange: &Exchange) -> Result<Meaning, Fault> {
     }
     match status.as_u16() {
         // W1
-        429 => return Err(exchange.limit(Scope::Session, 11 * MINUTE)),
-        // W20
-        408 | 500..=599 => {
-            return Err(exchange.server_error());
+        429 => {
+            let private = exchange.host.eq_ignore_ascii_case(PRIVATE_HOST);
+            let window = if private { PRIVATE_WINDOW } else { WINDOW };
+            return Err(exchange.limit(Scope::Session, window));
         }
+        // W20
+        408 | 500..=599 => return Err(exchange.server_error()),
         // W10
         404 if exchange.body.as_ref() == b"Not Found" => {
             let text = "a challenge in the guise of a 404: open the platform with this account and \
                         answer it, then release the session";
             return fail(Class::ChallengeRequired, Scope::Session, text);
         }
+        // W17: only the platform's own page says so.
+        404 if exchange.is_page() && exchange.holds(NOBODY) => return Ok(Meaning::NotFound),
         _ => {}
     }
-    if !exchange.is_json() {
+    // W5: a page is one whatever it calls itself.
+    if !exchange.is_json() || exchange.is_page() {
         return Err(page(exchange));
     }
     let body = match serde_json::from_slice::<Envelope<'_>>(&exchange.body) {
         Ok(body) => body,
         Err(error) => {
             // W21
-            let text = format!("{}, although it should be", BodyError::from(error));
+            let error = BodyError::from(error);
+            let text = format!("{error}; it is asked again, and if that stays, {CHANGED}");
             return Err(exchange.fault(Class::Malformed, Scope::Endpoint, text));
         }
     };
@@ -189,6 +203,12 @@ fn words(exchange: &Exchange, body: &Envelope<'_>) -> Result<Meaning, Fault> {
     }
     let known = |phrase: &&Phrase| contains(message, phrase.text) || contains(kind, phrase.text);
     if let Some(phrase) = PHRASES.iter().find(known) {
+        // W2, without a session from now on.
+        if phrase.class == Class::RateLimited && exchange.takes_away("sessionid") {
+            let text = "the platform logged the session out: log in with a browser and import its \
+                        cookies again";
+            return fail(Class::AuthRequired, Scope::Session, text.into());
+        }
         let scope = match phrase.scope {
             Scope::Proxy => exchange.way_out(phrase.class),
             scope => scope,
@@ -218,7 +238,8 @@ fn words(exchange: &Exchange, body: &Envelope<'_>) -> Result<Meaning, Fault> {
         }
         // W18
         StatusCode::OK if body.status.0 == "fail" => {
-            let text = format!("the platform says that it failed ({shown})");
+            let text =
+                format!("the platform says that it failed ({shown}); it is asked again later");
             fail(Class::Transient, Scope::Endpoint, text.into())
         }
         StatusCode::OK => Ok(Meaning::Answer),
@@ -228,8 +249,7 @@ fn words(exchange: &Exchange, body: &Envelope<'_>) -> Result<Meaning, Fault> {
         }
         // W22
         _ => {
-            let text =
-                format!("an answer that nobody knows ({shown}); the platform may have changed");
+            let text = format!("an answer that nobody knows ({shown}); if that stays, {CHANGED}");
             fail(Class::Malformed, Scope::Endpoint, text.into())
         }
     }
