@@ -96,6 +96,26 @@ impl Exchange {
         ours.then(|| path.split(['?', '#']).next().unwrap_or_default())
     }
 
+    /// JSON without any mark of the platform.
+    pub(crate) fn foreign_json(&self) -> Fault {
+        let tell = "JSON that is not the platform's: this connection may lead to somebody else; check \
+                    the proxy, and if that stays, update this checker";
+        self.fault(Class::Malformed, self.way_out(Class::Malformed), tell)
+    }
+
+    /// Whether it comes out of a cache on the way: then it is an old answer, perhaps to somebody else.
+    pub(crate) fn is_old(&self) -> bool {
+        let age = self.headers.get(header::AGE).and_then(|age| age.to_str().ok());
+        age.is_some_and(|age| age.trim().parse() != Ok(0_u64))
+    }
+
+    /// An answer out of a cache.
+    pub(crate) fn old_answer(&self) -> Fault {
+        let tell =
+            "an old answer out of a cache on the way: use a proxy that does not keep answers";
+        self.fault(Class::Malformed, self.way_out(Class::Malformed), tell)
+    }
+
     /// A redirect to a site that is not the platform's.
     pub(crate) fn foreign_redirect(&self) -> Fault {
         let tell = "a redirect to a foreign site: this connection leads to somebody's own page; check \

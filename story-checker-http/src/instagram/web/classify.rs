@@ -116,7 +116,7 @@ pub(super) fn read<'a, T>(
     parse: impl FnOnce(&'a [u8]) -> Result<T, BodyError>,
 ) -> Result<T, Fault> {
     // The usual case first: a body that parses whole, says "ok" and has its shape needs no table.
-    let shape = if exchange.status == StatusCode::OK && exchange.is_json() {
+    let shape = if exchange.status == StatusCode::OK && exchange.is_json() && !exchange.is_old() {
         match parse(&exchange.body) {
             Ok(answer) => return Ok(answer),
             Err(error) => Some(error),
@@ -146,6 +146,9 @@ pub(super) fn classify(exchange: &Exchange) -> Result<Meaning, Fault> {
     }
     if let Some(fault) = exchange.of_somebody_else() {
         return Err(fault);
+    }
+    if exchange.is_old() {
+        return Err(exchange.old_answer());
     }
     match status.as_u16() {
         // W1
@@ -242,6 +245,7 @@ fn words(exchange: &Exchange, body: &Envelope<'_>) -> Result<Meaning, Fault> {
                 format!("the platform says that it failed ({shown}); it is asked again later");
             fail(Class::Transient, Scope::Endpoint, text.into())
         }
+        StatusCode::OK if body.status.0.is_empty() => Err(exchange.foreign_json()),
         StatusCode::OK => Ok(Meaning::Answer),
         StatusCode::UNAUTHORIZED => {
             let text = "the session is not logged in: log in and import its cookies again";

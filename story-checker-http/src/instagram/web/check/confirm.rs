@@ -126,6 +126,10 @@ impl Round<'_> {
     /// The fault of a request for this target alone, which may end the check.
     pub(super) fn fail_one(&mut self, index: usize, fault: Fault) -> Result<(), Stop> {
         let stop = stops(&fault, self.cx.now(), false);
+        let fault = match fault.evidence {
+            Some(_) => fault,
+            None => fault.with_evidence(self.evidence(index)),
+        };
         self.slots[index].fail(fault);
         stop.map_or(Ok(()), Err)
     }

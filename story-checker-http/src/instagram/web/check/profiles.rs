@@ -121,11 +121,14 @@ impl Round<'_> {
             }
             Standing::Visible(id) if old_id.as_deref() != Some(id) => {
                 let text = "the name belongs to another account by now: ask again with its new id";
-                slot.fail(Fault::new(Class::Transient, Scope::Target, text));
+                let fault = Fault::new(Class::Transient, Scope::Target, text);
+                return self.fail_one(index, fault);
             }
             Standing::Visible(_) if profile.claims_story(now) => {
-                let text = "the profile says there is a story, but the reel is empty";
-                slot.fail(Fault::new(Class::Malformed, Scope::Endpoint, text));
+                let text = "the profile says there is a story, but the reel is empty; it is asked \
+                            again later";
+                let fault = Fault::new(Class::Malformed, Scope::Endpoint, text);
+                return self.fail_one(index, fault);
             }
             Standing::Visible(_) => slot.state = State::Empty { profile, fresh: true, nothing },
         }

@@ -123,12 +123,14 @@ fn a_shape_that_nobody_knows_is_malformed() {
     for body in [
         r#"{"reels":null,"reels_media":[],"status":"ok"}"#,
         r#"{"status":"ok"}"#,
-        r#"{"reels":{}}"#,
         r#"{"reels":{},"status":"maybe"}"#,
     ] {
         let fault = read(&json(200, body), |body| parse_reels(body).map(|_| ())).unwrap_err();
         assert_eq!((fault.class, fault.scope), (Class::Malformed, Scope::Endpoint), "{body}");
     }
+    // Without its status it need not be the platform's.
+    let foreign = read(&json(200, r#"{"reels":{}}"#), |body| parse_reels(body).map(|_| ()));
+    assert_eq!(foreign.unwrap_err().scope, Scope::Proxy);
     let ok = json(200, r#"{"reels":{},"status":"ok"}"#);
     assert!(read(&ok, parse_reels).is_ok());
     let null = json(200, r#"{"data":null,"errors":[{"message":"Login required"}],"status":"ok"}"#);
