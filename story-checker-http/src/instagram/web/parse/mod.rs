@@ -1,5 +1,6 @@
 //! The answers of the web API. Each must parse to its end and have its shape, or there is no answer.
 
+mod item;
 mod reels;
 
 use std::borrow::Cow;
@@ -7,10 +8,11 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-pub(super) use self::reels::{Broadcast, File, Holds, Reel, Story};
+pub(super) use self::item::{File, Story};
+pub(super) use self::reels::{Broadcast, Holds, Reel};
 pub use self::reels::{ReelsAnswer, parse_reels, parse_tray, parse_user_story};
 use crate::body::{BodyError, read_json};
-use crate::wire::{Flag, Number, Text, object, present};
+use crate::wire::{Flag, Number, Object, Text, maybe_object, object, present};
 
 /// The answer about a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +96,7 @@ struct User<'a> {
     is_private: Option<Flag>,
     #[serde(default)]
     followed_by_viewer: Option<Flag>,
-    #[serde(default, deserialize_with = "object")]
+    #[serde(default, deserialize_with = "maybe_object")]
     gating: Option<Gating>,
     #[serde(default)]
     is_restricted: Option<Flag>,
@@ -114,7 +116,7 @@ struct Viewer<'a> {
 
 #[derive(Deserialize)]
 struct InfoBody<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     user: Info<'a>,
     #[serde(borrow, default)]
     status: Option<Text<'a>>,
@@ -124,7 +126,7 @@ struct InfoBody<'a> {
 struct Info<'a> {
     #[serde(borrow)]
     username: Text<'a>,
-    #[serde(default, deserialize_with = "object")]
+    #[serde(default, deserialize_with = "maybe_object")]
     gating: Option<Gating>,
     #[serde(default)]
     is_restricted: Option<Flag>,
@@ -133,14 +135,14 @@ struct Info<'a> {
 #[derive(Deserialize)]
 struct SearchBody<'a> {
     #[serde(borrow)]
-    users: Vec<Found<'a>>,
+    users: Vec<Object<Found<'a>>>,
     #[serde(borrow, default)]
     status: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
 struct Found<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     user: FoundUser<'a>,
 }
 
@@ -234,7 +236,7 @@ pub(super) fn parse_info(body: &[u8]) -> Result<InfoAnswer<'_>, BodyError> {
 pub(super) fn parse_search(body: &[u8]) -> Result<SearchAnswer<'_>, BodyError> {
     let SearchBody { users, status } = read_json(body)?;
     check_status(status.as_ref())?;
-    let known = |Found { user: FoundUser { username: Text(name), pk } }| {
+    let known = |Object(Found { user: FoundUser { username: Text(name), pk } })| {
         (name, pk.map(|Text(id)| id).filter(|id| is_id(id)))
     };
     Ok(SearchAnswer(users.into_iter().map(known).collect()))

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use super::check_status;
+use super::item::{Owner, Story};
 use crate::body::{BodyError, read_json};
-use crate::wire::{Flag, Loose, Number, Text, object, present};
+use crate::wire::{Loose, Number, Object, Text, maybe_object, maybe_objects, present};
 
 /// The answer about the reels of accounts: see
 /// [`ReelsAnswer::sighting`](crate::instagram::ReelsAnswer::sighting).
@@ -17,8 +18,11 @@ pub struct ReelsAnswer<'a> {
     pub(in super::super) holds: Holds,
     /// Of the one account; in other containers it stands in the reel.
     pub(in super::super) broadcast: Option<Broadcast<'a>>,
-    pub(in super::super) reels: Vec<(Cow<'a, str>, Option<Reel<'a>>)>,
+    pub(in super::super) reels: Keyed<'a>,
 }
+
+/// Reels, each under an id. One may be null.
+type Keyed<'a> = Vec<(Cow<'a, str>, Option<Reel<'a>>)>;
 
 /// Whose reels an answer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +84,7 @@ pub fn parse_tray(body: &[u8]) -> Result<ReelsAnswer<'_>, BodyError> {
 
 /// The reels of a list, each under its own id or else its owner's. One that says neither could be
 /// anybody's, so there must be none.
-fn keyed<'a>(reels: Vec<Reel<'a>>) -> Result<Vec<(Cow<'a, str>, Option<Reel<'a>>)>, BodyError> {
+fn keyed<'a>(reels: Vec<Reel<'a>>) -> Result<Keyed<'a>, BodyError> {
     let keyed = |reel: Reel<'a>| {
         let id = reel.id.as_ref().or_else(|| reel.owner_id()).map(|id| id.0.clone());
         (id.unwrap_or_default(), Some(reel))
@@ -96,7 +100,7 @@ fn keyed<'a>(reels: Vec<Reel<'a>>) -> Result<Vec<(Cow<'a, str>, Option<Reel<'a>>
 struct UserStoryBody<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     reel: Option<Option<Reel<'a>>>,
-    #[serde(borrow, default, deserialize_with = "object")]
+    #[serde(borrow, default, deserialize_with = "maybe_object")]
     broadcast: Option<Broadcast<'a>>,
     #[serde(borrow, default)]
     status: Option<Text<'a>>,
@@ -104,7 +108,7 @@ struct UserStoryBody<'a> {
 
 #[derive(Deserialize)]
 struct TrayBody<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "maybe_objects")]
     tray: Option<Vec<Reel<'a>>>,
     #[serde(borrow, default)]
     status: Option<Text<'a>>,
@@ -112,29 +116,29 @@ struct TrayBody<'a> {
 
 #[derive(Clone, Debug, Deserialize)]
 pub(in super::super) struct Broadcast<'a> {
-    #[serde(borrow, default, rename = "broadcast_owner")]
+    #[serde(borrow, default, rename = "broadcast_owner", deserialize_with = "maybe_object")]
     pub(in super::super) owner: Option<Owner<'a>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 pub(in super::super) struct Reel<'a> {
-    #[serde(borrow, default, deserialize_with = "object")]
+    #[serde(borrow, default, deserialize_with = "maybe_object")]
     pub(in super::super) broadcast: Option<Broadcast<'a>>,
     #[serde(borrow, default)]
     pub(in super::super) id: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "maybe_objects")]
     pub(in super::super) items: Option<Vec<Story<'a>>>,
     #[serde(default)]
     pub(in super::super) latest_reel_media: Option<Number>,
     #[serde(default)]
     pub(in super::super) media_count: Option<Number>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "maybe_object")]
     pub(in super::super) owner: Option<Owner<'a>>,
     #[serde(borrow, default)]
     pub(in super::super) reel_type: Option<Loose<'a>>,
     #[serde(borrow, default, rename = "__typename")]
     pub(in super::super) type_name: Option<Loose<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "maybe_object")]
     pub(in super::super) user: Option<Owner<'a>>,
 }
 
@@ -142,71 +146,6 @@ impl<'a> Reel<'a> {
     pub(in super::super) fn owner_id(&self) -> Option<&Text<'a>> {
         [&self.user, &self.owner].into_iter().find_map(|owner| owner.as_ref()?.id())
     }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub(in super::super) struct Owner<'a> {
-    #[serde(borrow, default)]
-    id: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pk: Option<Text<'a>>,
-}
-
-impl<'a> Owner<'a> {
-    pub(in super::super) fn id(&self) -> Option<&Text<'a>> {
-        self.pk.as_ref().or(self.id.as_ref())
-    }
-}
-
-/// An item. GraphQL has other names for the same fields, and other fields for the files.
-#[derive(Clone, Debug, Deserialize)]
-pub(in super::super) struct Story<'a> {
-    #[serde(borrow, default)]
-    pub(in super::super) audience: Option<Loose<'a>>,
-    #[serde(borrow, default)]
-    pub(in super::super) display_resources: Option<Vec<File<'a>>>,
-    #[serde(default, alias = "expiring_at_timestamp")]
-    pub(in super::super) expiring_at: Option<Number>,
-    #[serde(borrow, default)]
-    pub(in super::super) id: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(in super::super) image_versions2: Option<Images<'a>>,
-    #[serde(default)]
-    pub(in super::super) is_video: Option<Flag>,
-    #[serde(default)]
-    pub(in super::super) media_type: Option<Number>,
-    #[serde(default)]
-    pub(in super::super) original_media_type: Option<Number>,
-    #[serde(borrow, default)]
-    pub(in super::super) owner: Option<Owner<'a>>,
-    #[serde(borrow, default)]
-    pub(in super::super) pk: Option<Text<'a>>,
-    #[serde(default, alias = "taken_at_timestamp")]
-    pub(in super::super) taken_at: Option<Number>,
-    #[serde(borrow, default)]
-    pub(in super::super) user: Option<Owner<'a>>,
-    #[serde(default)]
-    pub(in super::super) video_duration: Option<Number>,
-    #[serde(borrow, default)]
-    pub(in super::super) video_resources: Option<Vec<File<'a>>>,
-    #[serde(borrow, default)]
-    pub(in super::super) video_versions: Option<Vec<File<'a>>>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub(in super::super) struct Images<'a> {
-    #[serde(borrow, default)]
-    pub(in super::super) candidates: Option<Vec<File<'a>>>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub(in super::super) struct File<'a> {
-    #[serde(default, alias = "config_height")]
-    pub(in super::super) height: Option<Number>,
-    #[serde(borrow, default, alias = "src")]
-    pub(in super::super) url: Option<Text<'a>>,
-    #[serde(default, alias = "config_width")]
-    pub(in super::super) width: Option<Number>,
 }
 
 /// Written by hand for speed: the platform sends every reel twice, in a map and in a list, and what
@@ -237,7 +176,7 @@ enum Field {
 /// Where GraphQL puts the list.
 #[derive(Deserialize)]
 struct Data<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "maybe_objects")]
     reels_media: Option<Vec<Reel<'a>>>,
 }
 
@@ -262,8 +201,8 @@ impl<'de> Deserialize<'de> for ReelsBody<'de> {
                             return Err(A::Error::duplicate_field("reels_media"));
                         }
                         Field::Data => {
-                            list =
-                                map.next_value::<Option<Data<'de>>>()?.and_then(|d| d.reels_media);
+                            let data = map.next_value::<Option<Object<Data<'de>>>>()?;
+                            list = data.and_then(|Object(data)| data.reels_media);
                             listed = list.as_ref().map(Vec::len);
                         }
                         Field::Errors if failed.is_some() => {
@@ -281,7 +220,9 @@ impl<'de> Deserialize<'de> for ReelsBody<'de> {
                             listed = Some(map.next_value::<Vec<IgnoredAny>>()?.len());
                         }
                         Field::ReelsMedia => {
-                            listed = Some(list.insert(map.next_value()?).len());
+                            let reels = map.next_value::<Vec<Object<Reel<'de>>>>()?;
+                            let reels = reels.into_iter().map(|Object(reel)| reel).collect();
+                            listed = Some(list.insert(reels).len());
                         }
                         Field::Status if status.is_some() => {
                             return Err(A::Error::duplicate_field("status"));
@@ -301,7 +242,7 @@ impl<'de> Deserialize<'de> for ReelsBody<'de> {
     }
 }
 
-struct ById<'a>(Vec<(Cow<'a, str>, Option<Reel<'a>>)>);
+struct ById<'a>(Keyed<'a>);
 
 impl<'de> Deserialize<'de> for ById<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -316,8 +257,10 @@ impl<'de> Deserialize<'de> for ById<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut reels = Vec::new();
-                while let Some((Text(id), reel)) = map.next_entry()? {
-                    reels.push((id, reel));
+                while let Some((Text(id), reel)) =
+                    map.next_entry::<_, Option<Object<Reel<'de>>>>()?
+                {
+                    reels.push((id, reel.map(|Object(reel)| reel)));
                 }
                 Ok(ById(reels))
             }
