@@ -254,6 +254,8 @@ impl Debug for Collected {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use futures_util::stream;
 
     use super::*;
@@ -280,6 +282,30 @@ mod tests {
         announced.head.headers.insert(header::CONTENT_LENGTH, 6.into());
         let error = announced.collect(5).await.unwrap_err();
         assert_eq!(error.kind(), TransportErrorKind::BodyTooLarge);
+    }
+
+    /// Of a body without end no more is read than the limit and one piece.
+    #[tokio::test]
+    async fn no_more_is_read_than_the_limit() {
+        const PIECE: usize = 64 << 10;
+        const SENT: usize = 20 << 20;
+        for limit in [0, 1, PIECE - 1, PIECE, 1 << 20, SENT - 1, SENT, SENT + 1] {
+            let read = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&read);
+            let pieces = stream::iter(0..SENT / PIECE).map(move |_| {
+                count.fetch_add(PIECE, Ordering::Relaxed);
+                Ok(Bytes::from_static(&[b'x'; PIECE]))
+            });
+            let head = Head::new(StatusCode::OK, Version::HTTP_11, HeaderMap::new());
+            let answer = Response::new(head, pieces.boxed(), Instant::now()).collect(limit).await;
+            if limit < SENT {
+                let error = answer.unwrap_err();
+                assert_eq!(error.kind(), TransportErrorKind::BodyTooLarge);
+                assert!(read.load(Ordering::Relaxed) <= limit + PIECE, "{limit}");
+            } else {
+                assert_eq!(answer.unwrap().body.len(), SENT);
+            }
+        }
     }
 
     #[test]
