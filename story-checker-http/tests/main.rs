@@ -6,6 +6,7 @@ mod faults;
 mod graph;
 mod properties;
 mod proxies;
+mod second;
 mod secrets;
 mod sockets;
 mod support;

@@ -1,6 +1,8 @@
 //! What an answer of the platform means. One table; the ids W1 to W22 name its rows in code, tests
 //! and messages to the operator's log.
 
+mod phrases;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use story_checker_core::{Class, Fault, Scope};
 
+use self::phrases::PHRASES;
 use crate::body::BodyError;
 use crate::client::{Exchange, contains};
 use crate::wire::Loose;
@@ -31,53 +34,6 @@ const PRIVATE_HOST: &str = "i.instagram.com";
 const NOBODY: &str = "Sorry, this page isn't available";
 
 pub(super) const CHANGED: &str = "the platform has changed: update this checker";
-const BLOCKED: &str = "the platform blocks this address; if that stays, use another one";
-
-/// A phrase of the platform in `message` or `error_type`, and what it means. Upper and lower case are
-/// the same. `Scope::Proxy` stands for the way out: without a proxy, our own address or the session.
-struct Phrase {
-    text: &'static str,
-    class: Class,
-    scope: Scope,
-    /// How long nothing is asked, without a word of the platform.
-    rest: Option<Duration>,
-    tell: &'static str,
-}
-
-#[rustfmt::skip]
-const PHRASES: &[Phrase] = &[
-    // W2. A soft block of the address or the session; also sent to whoever is not logged in.
-    Phrase { text: "please wait a few minutes", class: Class::RateLimited, scope: Scope::Proxy, rest: Some(Duration::from_secs(600)),
-        tell: "the platform asks to wait a few minutes; if that stays, use another address, then log the session in again" },
-    // W3
-    Phrase { text: "login_required", class: Class::AuthRequired, scope: Scope::Session, rest: None,
-        tell: "the session was logged out: log in with a browser and import its cookies again" },
-    // W8
-    Phrase { text: "checkpoint_required", class: Class::ChallengeRequired, scope: Scope::Session, rest: None,
-        tell: "the platform wants a human: open it with this account, answer the checkpoint, then release the session" },
-    // W9
-    Phrase { text: "challenge_required", class: Class::ChallengeRequired, scope: Scope::Session, rest: None,
-        tell: "the platform wants a human: open it with this account, answer the challenge, then release the session" },
-    // W11
-    Phrase { text: "feedback_required", class: Class::Blocked, scope: Scope::Session, rest: Some(Duration::from_secs(24 * 3_600)),
-        tell: "the platform blocked this account's actions for a while; leave it alone" },
-    // W12
-    Phrase { text: "consent_required", class: Class::ChallengeRequired, scope: Scope::Session, rest: None,
-        tell: "the platform wants new terms accepted: open it with this account and decide, then release the session" },
-    // W13
-    Phrase { text: "useragent mismatch", class: Class::Permanent, scope: Scope::Ours, rest: None,
-        tell: "user agent and app id do not belong together: correct the configuration" },
-    // W14
-    Phrase { text: "rate_limit_error", class: Class::RateLimited, scope: Scope::Proxy, rest: Some(Duration::from_secs(660)),
-        tell: "the platform's limit is reached; if that stays, ask more slowly or through more addresses" },
-    Phrase { text: "sentry_block", class: Class::Blocked, scope: Scope::Proxy, rest: None,
-        tell: BLOCKED },
-    Phrase { text: "user_blocked", class: Class::Blocked, scope: Scope::Proxy, rest: None,
-        tell: BLOCKED },
-    // W16
-    Phrase { text: "doesn't appear to belong to an account", class: Class::Blocked, scope: Scope::Proxy, rest: None,
-        tell: BLOCKED },
-];
 
 /// The part of a body that says what is wrong. Any of it may be missing or odd.
 #[derive(Default, Deserialize)]
@@ -204,7 +160,8 @@ fn words(exchange: &Exchange, body: &Envelope<'_>) -> Result<Meaning, Fault> {
     {
         return Ok(Meaning::NotFound);
     }
-    let known = |phrase: &&Phrase| contains(message, phrase.text) || contains(kind, phrase.text);
+    let known =
+        |phrase: &&phrases::Phrase| contains(message, phrase.text) || contains(kind, phrase.text);
     if let Some(phrase) = PHRASES.iter().find(known) {
         // W2, without a session from now on.
         if phrase.class == Class::RateLimited && exchange.takes_away("sessionid") {

@@ -3,6 +3,7 @@
 mod confirm;
 mod profiles;
 mod proof;
+mod slot;
 mod stories;
 
 use std::borrow::Cow;
@@ -18,8 +19,9 @@ use story_checker_core::{
 use tokio::time::Instant;
 use url::Url;
 
+use self::slot::{Nothing, Slot, State, Stop, stops};
 use super::api::Web;
-use super::profile::{Profile, Standing};
+use super::profile::Standing;
 use crate::client::Exchange;
 use crate::instagram::account::is_name;
 
@@ -36,48 +38,6 @@ pub(super) struct Round<'a> {
     shared: Vec<RequestRecord>,
     started: Timestamp,
     began: Instant,
-}
-
-struct Slot<'a> {
-    target: &'a Target,
-    handle: Cow<'a, str>,
-    /// The id that the name is remembered to have had, if its profile is not.
-    former_id: Option<String>,
-    state: State,
-    /// The server's time at the answer about its reel, if it told.
-    server_time: Option<Timestamp>,
-    /// The requests made for this target alone.
-    own: Vec<RequestRecord>,
-}
-
-enum State {
-    /// Its profile is not known.
-    Open,
-    /// Its profile is known; `fresh` if from this check.
-    Known { profile: Profile, fresh: bool },
-    /// The reels answer shows nothing of it; it still needs a proof.
-    Empty { profile: Profile, fresh: bool, nothing: Nothing },
-    /// Nobody of this name; it still needs a proof, by a request after the first `after` shared ones.
-    Missing { profile: Profile, fresh: bool, after: usize },
-    /// Answered.
-    Done(Box<Result<Report, Fault>>),
-}
-
-/// What an empty reel says beside that.
-#[derive(Clone, Copy)]
-struct Nothing {
-    /// How many items had ended.
-    expired: usize,
-    /// Whether the account is live.
-    broadcast: bool,
-}
-
-/// Why a check goes no further.
-enum Stop {
-    /// The rest could go later; it was not asked, and pays nothing.
-    Later(Fault),
-    /// All that is open shares the fault.
-    All(Fault),
 }
 
 impl<'a> Round<'a> {
@@ -279,38 +239,5 @@ impl<'a> Round<'a> {
                 slot.fail(fault.clone());
             }
         }
-    }
-}
-
-impl Slot<'_> {
-    fn fail(&mut self, fault: Fault) {
-        self.state = State::Done(Box::new(Err(fault)));
-    }
-
-    fn into_answer(self) -> Result<Report, Fault> {
-        match self.state {
-            State::Done(answer) => *answer,
-            _ => {
-                let text = "the check ended without an answer: a mistake in instagram-web";
-                Err(Fault::new(Class::Permanent, Scope::Ours, text))
-            }
-        }
-    }
-}
-
-/// Whether a fault of one request ends the whole check. What was not asked because of somebody else's
-/// fault must not pay for it.
-fn stops(fault: &Fault, now: Timestamp, failed_before: bool) -> Option<Stop> {
-    let later = || {
-        let text = format!("the check stopped before its turn: {}", fault.message);
-        Some(Stop::Later(Fault::not_ready(text, fault.until.unwrap_or(now))))
-    };
-    match (fault.class, fault.scope) {
-        (Class::Cancelled, _) | (_, Scope::Session) => Some(Stop::All(fault.clone())),
-        (Class::Permanent, Scope::Ours | Scope::App) => Some(Stop::All(fault.clone())),
-        (Class::Blocked | Class::RateLimited, Scope::App | Scope::Endpoint) => later(),
-        (Class::Timeout, _) | (_, Scope::Proxy | Scope::Ours) => later(),
-        _ if failed_before => later(),
-        _ => None,
     }
 }
