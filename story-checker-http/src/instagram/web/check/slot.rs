@@ -69,7 +69,9 @@ impl Slot<'_> {
 pub(super) fn stops(fault: &Fault, now: Timestamp, failed_before: bool) -> Option<Stop> {
     let later = || {
         let text = format!("the check stopped before its turn: {}", fault.message);
-        Some(Stop::Later(Fault::not_ready(text, fault.until.unwrap_or(now))))
+        // Where only the way out has to rest, another pair can go on at once.
+        let until = fault.until.filter(|_| fault.scope != Scope::Proxy);
+        Some(Stop::Later(Fault::not_ready(text, until.unwrap_or(now))))
     };
     match (fault.class, fault.scope) {
         (Class::Cancelled, _) | (_, Scope::Session) => Some(Stop::All(fault.clone())),
@@ -78,5 +80,37 @@ pub(super) fn stops(fault: &Fault, now: Timestamp, failed_before: bool) -> Optio
         (Class::Timeout, _) | (_, Scope::Proxy | Scope::Ours) => later(),
         _ if failed_before => later(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_795_251_600);
+
+    #[test]
+    fn what_was_not_asked_waits_only_for_what_it_needs() {
+        let until = NOW + Duration::from_secs(600);
+        let rest = |class, scope| {
+            let fault = Fault::new(class, scope, "x").with_until(until);
+            match stops(&fault, NOW, false) {
+                Some(Stop::Later(fault)) => {
+                    assert_eq!((fault.class, fault.scope), (Class::RateLimited, Scope::Ours));
+                    fault.until
+                }
+                _ => None,
+            }
+        };
+        // Another pair has another proxy; the app and the endpoint are the same for all.
+        assert_eq!(rest(Class::RateLimited, Scope::Proxy), Some(NOW));
+        assert_eq!(rest(Class::Blocked, Scope::Proxy), Some(NOW));
+        assert_eq!(rest(Class::RateLimited, Scope::App), Some(until));
+        assert_eq!(rest(Class::Blocked, Scope::Endpoint), Some(until));
+        // A session takes all of the check with it, and one odd answer nothing.
+        assert_eq!(rest(Class::RateLimited, Scope::Session), None);
+        assert_eq!(rest(Class::Malformed, Scope::Endpoint), None);
     }
 }
