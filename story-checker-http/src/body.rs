@@ -4,6 +4,8 @@ use serde::Deserialize;
 use serde_json::error::Category;
 use thiserror::Error;
 
+use crate::wire::Object;
+
 /// A body that is no answer. Never quotes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -32,9 +34,10 @@ impl From<serde_json::Error> for BodyError {
     }
 }
 
-/// Reads JSON that is text to its end, also where nothing is taken from it; checking that first makes
-/// the rest faster.
+/// Reads an object that is text to its end, also where nothing is taken from it; checking that first
+/// makes the rest faster.
 pub(crate) fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, BodyError> {
     let text = str::from_utf8(body).map_err(|_| BodyError::NotJson)?;
-    Ok(serde_json::from_str(text)?)
+    let Object(value) = serde_json::from_str(text)?;
+    Ok(value)
 }

@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A text, or a whole number taken as text. Borrowed unless it has escapes.
@@ -176,13 +178,65 @@ impl<'de> Deserialize<'de> for Flag {
     }
 }
 
-/// For a field where null and absence mean different things: it was there.
+/// An object. Derived code takes a list for one, too, and reads its fields by their place.
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AsObject<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for AsObject<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(AsObject(PhantomData))
+    }
+}
+
+/// For a field that is an object.
+pub(crate) fn object<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Object::deserialize(deserializer).map(|Object(value)| value)
+}
+
+/// For a field that is an object, or null.
+pub(crate) fn maybe_object<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let object = Option::<Object<T>>::deserialize(deserializer)?;
+    Ok(object.map(|Object(value)| value))
+}
+
+/// For a field that is a list of objects, or null.
+pub(crate) fn maybe_objects<'de, T, D>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let list = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
+    Ok(list.map(|list| list.into_iter().map(|Object(value)| value).collect()))
+}
+
+/// For an object where null and absence mean different things: it was there.
 pub(crate) fn present<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     T: Deserialize<'de>,
     D: Deserializer<'de>,
 {
-    Option::<T>::deserialize(deserializer).map(Some)
+    maybe_object(deserializer).map(Some)
 }
 
 #[cfg(test)]
@@ -211,5 +265,33 @@ mod tests {
             assert_eq!(serde_json::from_str::<Loose<'_>>(json).unwrap(), Loose::default());
         }
         assert_eq!(serde_json::from_str::<Loose<'_>>("\"x\"").unwrap().0, "x");
+    }
+    #[test]
+    fn an_object_is_no_list() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct One {
+            #[serde(default)]
+            a: u8,
+        }
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Outer {
+            #[serde(default, deserialize_with = "maybe_object")]
+            one: Option<One>,
+            #[serde(default, deserialize_with = "maybe_objects")]
+            all: Option<Vec<One>>,
+        }
+        fn read(json: &str) -> serde_json::Result<Outer> {
+            Ok(serde_json::from_str::<Object<Outer>>(json)?.0)
+        }
+        let none = Outer { one: None, all: None };
+        assert_eq!(read("{}").unwrap(), none);
+        assert_eq!(read(r#"{"one":null,"all":null}"#).unwrap(), none);
+        assert_eq!(read(r#"{"one":{"a":1}}"#).unwrap().one, Some(One { a: 1 }));
+        assert_eq!(read(r#"{"all":[{"a":1},{}]}"#).unwrap().all.unwrap().len(), 2);
+        assert!(read("[]").is_err() && read("[{}]").is_err());
+        for odd in ["[]", "[1]", "false", "1", "\"x\"", r#"{"a":"x"}"#] {
+            assert!(read(&format!(r#"{{"one":{odd}}}"#)).is_err(), "{odd}");
+            assert!(read(&format!(r#"{{"all":[{odd}]}}"#)).is_err(), "{odd}");
+        }
     }
 }

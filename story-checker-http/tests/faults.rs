@@ -135,12 +135,16 @@ async fn when_the_gate_is_shut_nothing_is_spent_and_the_next_check_goes_on() {
 async fn a_missing_account_is_remembered_while_its_proof_has_to_wait() {
     let mut world = World::new().await;
     world.answer(PROFILE, json(404, NOT_FOUND)).await;
+    world.answer(SEARCH, json(200, NOBODY_FOUND)).await;
     world.answer(VIEWER, json(200, ME)).await;
     world.profile.limits.session = Some(Quota::new(1, Duration::from_secs(600)).unwrap());
-    all(&world.check(&["a"]).await, Class::RateLimited, Scope::Ours);
+    // One request per check: each goes on where the one before stopped.
+    for _ in 0..2 {
+        all(&world.check(&["a"]).await, Class::RateLimited, Scope::Ours);
+    }
     let report = world.check(&["a"]).await.remove(0).unwrap();
     assert_eq!(report.verdict.as_str(), "not_found");
-    assert_eq!(world.seen().await, [PROFILE, VIEWER]);
+    assert_eq!(world.seen().await, [PROFILE, SEARCH, VIEWER]);
 }
 
 #[tokio::test]

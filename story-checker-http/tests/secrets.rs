@@ -25,7 +25,10 @@ async fn no_planted_secret_in_logs_errors_and_debug_texts() {
                     report.items.clear();
                     texts.push(format!("{report:?}"));
                 }
-                Err(fault) => texts.push(format!("{fault} {fault:?}")),
+                Err(fault) => {
+                    let evidence = serde_json::to_string(&fault.evidence).unwrap();
+                    texts.push(format!("{fault} {fault:?} {evidence}"));
+                }
             }
         }
         texts.push(format!("{cx:?} {:?} {}", world.checker, world.checker));
@@ -35,7 +38,9 @@ async fn no_planted_secret_in_logs_errors_and_debug_texts() {
     texts.extend(world.check_in(&["d"], &cx).await.into_iter().map(|answer| format!("{answer:?}")));
 
     let log = log().text();
-    for needed in ["request starts", "request ended", "request headers", "answer"] {
+    for needed in
+        ["request starts", "request ended", "request headers", "answer", "a new kind of error"]
+    {
         assert!(log.contains(needed), "the log does not show: {needed}");
     }
     assert!(log.contains("cookie: [redacted]"));

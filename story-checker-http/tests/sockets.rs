@@ -193,6 +193,28 @@ async fn a_body_without_end_is_given_up_at_the_limit() {
 }
 
 #[tokio::test]
+async fn of_a_long_body_no_more_is_taken_than_the_limit() {
+    const SENT: usize = 20 << 20;
+    let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
+    let long = serve(move |mut socket| {
+        let ended = ended.clone();
+        async move {
+            head(&mut socket).await;
+            let mut sent = 0;
+            let begun = socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.is_ok();
+            while begun && sent < SENT && socket.write_all(&[b'x'; 64 << 10]).await.is_ok() {
+                sent += 64 << 10;
+            }
+            ended.send(sent).unwrap();
+        }
+    })
+    .await;
+    assert_eq!(kind(long).await, Kind::BodyTooLarge);
+    // The rest of what it sent lies in the buffers of the system.
+    assert!(end.recv().await.unwrap() < SENT);
+}
+
+#[tokio::test]
 async fn a_server_that_speaks_no_tls() {
     let plain = serve(|mut socket| async move {
         let _ = socket.read(&mut [0; 4_096]).await;

@@ -20,11 +20,13 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 pub(crate) const PROFILE: &str = "/api/v1/users/web_profile_info/";
 pub(crate) const REELS: &str = "/api/v1/feed/reels_media/";
+pub(crate) const SEARCH: &str = "/web/search/topsearch/";
 pub(crate) const VIEWER: &str = "/graphql/query/";
 pub(crate) const EMPTY: &str = r#"{"reels":{},"reels_media":[],"status":"ok"}"#;
 pub(crate) const NOBODY: &str = r#"{"data":{"user":null},"status":"ok"}"#;
 pub(crate) const ME: &str =
     r#"{"data":{"user":{"id":"4200000001","username":"me"}},"status":"ok"}"#;
+pub(crate) const NOBODY_FOUND: &str = r#"{"users":[],"places":[],"hashtags":[],"status":"ok"}"#;
 pub(crate) const NOT_FOUND: &str =
     r#"{"message":"User not found","status":"fail","error_type":"user_not_found"}"#;
 
@@ -189,7 +191,7 @@ impl World {
         for (answer, target) in answers.iter().zip(&targets) {
             if let Ok(report) = answer {
                 assert_eq!(&report.target, target);
-                assert_eq!(report.evidence.source, "instagram-web/1");
+                assert_eq!(report.evidence.source, "instagram-web/2");
                 assert!(!report.evidence.facts.is_empty());
             }
         }

@@ -62,13 +62,14 @@ async fn another_accounts_story_is_proof_enough() {
     let world = World::new().await;
     world.profile_of("empty", json(200, profile(41, "empty"))).await;
     world.profile_of("gone", json(404, NOT_FOUND)).await;
+    world.answer(SEARCH, json(200, NOBODY_FOUND)).await;
     world.profile_of("active", json(200, profile(42, "active"))).await;
     let ended = vec![story(9, 41, now() - 90_000)];
     let body = reels(&[(41, ended), (42, vec![story(1, 42, now() - 100)])]);
     world.answer(REELS, json(200, body)).await;
     let answers = world.check(&["empty", "gone", "active"]).await;
     assert_eq!(words(&answers), ["no_story", "not_found", "active"]);
-    assert_eq!(world.seen().await, [PROFILE, PROFILE, PROFILE, REELS]);
+    assert_eq!(world.seen().await, [PROFILE, PROFILE, PROFILE, SEARCH, REELS]);
     let facts = answers[0].as_ref().unwrap().evidence.facts.join("; ");
     assert!(facts.contains("1 items had ended"), "{facts}");
 }
@@ -78,6 +79,7 @@ async fn the_empty_answer_of_a_logged_out_session_is_never_believed() {
     let world = World::new().await;
     world.profile_of("a", json(200, profile(41, "a"))).await;
     world.profile_of("b", json(404, NOT_FOUND)).await;
+    world.answer(SEARCH, json(200, NOBODY_FOUND)).await;
     world.answer(REELS, json(200, EMPTY)).await;
     world.answer(VIEWER, json(200, NOBODY)).await;
     for answer in world.check(&["a", "b"]).await {
@@ -85,7 +87,7 @@ async fn the_empty_answer_of_a_logged_out_session_is_never_believed() {
         assert_eq!((fault.class, fault.scope), (Class::AuthRequired, Scope::Session), "{fault}");
         assert!(!fault.evidence.unwrap().requests.is_empty());
     }
-    assert_eq!(world.seen().await, [PROFILE, PROFILE, REELS, VIEWER]);
+    assert_eq!(world.seen().await, [PROFILE, PROFILE, SEARCH, REELS, VIEWER]);
 }
 
 #[tokio::test]
@@ -99,12 +101,13 @@ async fn private_and_missing_accounts() {
     world.profile_of("null", json(200, NOBODY)).await;
     let withheld = r#"{"message":"Not authorized to view user","status":"fail"}"#;
     world.profile_of("withheld", json(400, withheld)).await;
+    world.answer(SEARCH, json(200, NOBODY_FOUND)).await;
     world.answer(REELS, json(200, EMPTY)).await;
     world.answer(VIEWER, json(200, ME)).await;
     let names = ["private", "followed", "missing", "null", "withheld"];
     let answers = world.check(&names).await;
     assert_eq!(words(&answers), ["private", "no_story", "not_found", "not_found", "private"]);
-    let reels = &world.server.received_requests().await.unwrap()[5];
+    let reels = &world.server.received_requests().await.unwrap()[7];
     assert_eq!((reels.url.path(), reels.url.query()), (REELS, Some("reel_ids=41")));
 
     // Nothing of this is good for another session: each sees with its own eyes.
@@ -118,9 +121,13 @@ async fn private_and_missing_accounts() {
 async fn only_missing_accounts_still_need_the_proof() {
     let world = World::new().await;
     world.answer(PROFILE, json(404, NOT_FOUND)).await;
+    world.answer(SEARCH, json(200, NOBODY_FOUND)).await;
     world.answer(VIEWER, json(200, ME)).await;
     assert_eq!(words(&world.check(&["a", "b"]).await), ["not_found", "not_found"]);
-    assert_eq!(world.seen().await, [PROFILE, PROFILE, VIEWER]);
+    assert_eq!(world.seen().await, [PROFILE, PROFILE, SEARCH, SEARCH, VIEWER]);
+    // It is remembered, and so is that it was confirmed.
+    assert_eq!(words(&world.check(&["a", "b"]).await), ["not_found", "not_found"]);
+    assert_eq!(world.seen().await[5..], [VIEWER]);
 }
 
 #[tokio::test]
@@ -152,7 +159,6 @@ async fn a_profile_that_contradicts_the_empty_reel_is_asked_again() {
         (json(200, profile_with(42, "a", nothing)), "no_story"),
         (json(200, profile_with(42, "a", &claims)), "fault"),
         (json(200, profile_with(43, "a", nothing)), "fault"),
-        (json(404, NOT_FOUND), "not_found"),
         (
             json(200, profile_with(42, "a", r#""is_private":true,"followed_by_viewer":false"#)),
             "private",
@@ -167,7 +173,7 @@ async fn a_profile_that_contradicts_the_empty_reel_is_asked_again() {
         assert_eq!(words(&answers), [word], "{answers:?}");
         assert_eq!(world.seen().await[..3], [PROFILE, REELS, PROFILE]);
         // What was not there needs a proof that came after it.
-        let proof = matches!(word, "no_story" | "not_found");
+        let proof = word == "no_story";
         assert_eq!(world.seen().await.len(), 3 + usize::from(proof));
     }
 }
@@ -252,6 +258,7 @@ async fn the_sessions_own_user_agent_goes_first() {
     let world = World::new().await;
     world.session.update(|credentials| credentials.user_agent = Some("Owner/1".into()));
     world.answer(PROFILE, json(404, NOT_FOUND)).await;
+    world.answer(SEARCH, json(200, NOBODY_FOUND)).await;
     world.answer(VIEWER, json(200, ME)).await;
     world.check(&["a"]).await.remove(0).unwrap();
     for request in world.server.received_requests().await.unwrap() {

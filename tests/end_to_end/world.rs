@@ -74,6 +74,8 @@ impl World {
         // Profiles are as fresh as the truth that they are compared with.
         web.profile_ttl = Duration::from_secs(600);
         let mut config = EngineConfig::default();
+        // Half a minute in life.
+        config.retry.defer_for = Duration::from_secs(1);
         config.limits.insert("instagram-web".into(), limits);
         let engine = Engine::builder()
             .checker(Arc::new(WebChecker::new(transport, web).unwrap()))

@@ -49,7 +49,7 @@ impl Exchange {
 
     /// The platform has an error of its own: 408 and 5xx.
     pub(crate) fn server_error(&self) -> Fault {
-        let text = "the platform has an error of its own";
+        let text = "the platform has an error of its own; it is asked again later";
         let fault = self.fault(Class::Transient, Scope::Endpoint, text);
         match self.retry_after() {
             Some(until) => fault.with_until(until),
@@ -66,7 +66,8 @@ impl Exchange {
                 (Scope::Proxy, tell)
             }
             StatusCode::FORBIDDEN if self.headers.contains_key("cf-mitigated") => {
-                let tell = "a wall stands before the platform for this address; it is not climbed";
+                let tell = "a wall stands before the platform for this address; it is not climbed: use another \
+                            address";
                 (self.way_out(Class::Blocked), tell)
             }
             _ => return None,
@@ -76,7 +77,8 @@ impl Exchange {
 
     /// A page where JSON should be, with no mark of the platform.
     pub(crate) fn foreign_page(&self) -> Fault {
-        let tell = "a page instead of JSON: this connection may lead to somebody's own page";
+        let tell = "a page instead of JSON: this connection may lead to somebody's own page; check \
+                    the proxy, or log in to the network";
         self.fault(Class::Malformed, self.way_out(Class::Malformed), tell)
     }
 
@@ -94,9 +96,30 @@ impl Exchange {
         ours.then(|| path.split(['?', '#']).next().unwrap_or_default())
     }
 
+    /// JSON without any mark of the platform.
+    pub(crate) fn foreign_json(&self) -> Fault {
+        let tell = "JSON that is not the platform's: this connection may lead to somebody else; check \
+                    the proxy, and if that stays, update this checker";
+        self.fault(Class::Malformed, self.way_out(Class::Malformed), tell)
+    }
+
+    /// Whether it comes out of a cache on the way: then it is an old answer, perhaps to somebody else.
+    pub(crate) fn is_old(&self) -> bool {
+        let age = self.headers.get(header::AGE).and_then(|age| age.to_str().ok());
+        age.is_some_and(|age| age.trim().parse() != Ok(0_u64))
+    }
+
+    /// An answer out of a cache.
+    pub(crate) fn old_answer(&self) -> Fault {
+        let tell =
+            "an old answer out of a cache on the way: use a proxy that does not keep answers";
+        self.fault(Class::Malformed, self.way_out(Class::Malformed), tell)
+    }
+
     /// A redirect to a site that is not the platform's.
     pub(crate) fn foreign_redirect(&self) -> Fault {
-        let tell = "a redirect to a foreign site: this connection leads to somebody's own page";
+        let tell = "a redirect to a foreign site: this connection leads to somebody's own page; check \
+                    the proxy, or log in to the network";
         self.fault(Class::Malformed, self.way_out(Class::Malformed), tell)
     }
 
@@ -106,6 +129,8 @@ impl Exchange {
             _ if self.proxied => Scope::Proxy,
             // Our own address is banned: nothing else will get through either.
             Class::Blocked => Scope::App,
+            // A limit of our own address or of the session; the session is what can rest alone.
+            Class::RateLimited => Scope::Session,
             _ => Scope::Endpoint,
         }
     }
@@ -130,6 +155,22 @@ impl Exchange {
         let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
         kind.eq_ignore_ascii_case(b"application/json")
             || kind.len() > 5 && kind[kind.len() - 5..].eq_ignore_ascii_case(b"+json")
+    }
+
+    /// Whether it takes this cookie away.
+    pub(crate) fn takes_away(&self, cookie: &str) -> bool {
+        self.headers.get_all(header::SET_COOKIE).iter().any(|set| {
+            let set = set.to_str().ok().and_then(|set| cookie::Cookie::parse(set).ok());
+            set.is_some_and(|set| {
+                let ended = set.max_age().is_some_and(|age| age <= cookie::time::Duration::ZERO);
+                set.name() == cookie && (ended || set.value().trim_matches('"').is_empty())
+            })
+        })
+    }
+
+    /// Whether the body begins as a page does.
+    pub(crate) fn is_page(&self) -> bool {
+        self.body.trim_ascii_start().first() == Some(&b'<')
     }
 
     /// Whether the body holds these bytes.

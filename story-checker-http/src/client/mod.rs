@@ -3,6 +3,7 @@
 mod answer;
 mod jar;
 mod redact;
+mod specimen;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,7 @@ use url::Url;
 pub(crate) use self::answer::{Exchange, contains};
 pub(crate) use self::jar::{Jar, is_cookie_value, put as put_cookie};
 pub(crate) use self::redact::is_plain;
+use self::specimen::Specimens;
 use crate::transport::{Collected, Request, Transport, TransportError, TransportErrorKind};
 
 /// How long an endpoint rests that told us to stop, but not for how long.
@@ -76,6 +78,7 @@ pub(crate) struct ApiClient {
     transport: Arc<dyn Transport>,
     config: ClientConfig,
     rendered: Mutex<LruCache<SessionId, Rendered>>,
+    specimens: Specimens,
 }
 
 /// The headers of a session. Holding the credentials keeps their address from being used again, so
@@ -89,13 +92,14 @@ struct Rendered {
 
 impl ApiClient {
     pub(crate) fn new(transport: Arc<dyn Transport>, config: ClientConfig) -> Self {
-        Self { transport, config, rendered: Mutex::new(LruCache::new(RENDERED)) }
+        let rendered = Mutex::new(LruCache::new(RENDERED));
+        Self { transport, config, rendered, specimens: Specimens::default() }
     }
 
     /// Sends one request and lets `read` make something of the answer.
     ///
     /// Cookies and tokens of the answer go into the session, and the pass is settled with the fault.
-    /// A fault carries what was seen as evidence.
+    /// A fault carries what was seen as evidence, and the answer's summary if it is a new kind.
     pub(crate) async fn send<T>(
         &self,
         cx: &CheckContext,
@@ -122,9 +126,10 @@ impl ApiClient {
         };
         let took = sent_at.elapsed();
         let (outcome, exchange) = match collected {
-            Ok(Collected { head, body, .. }) => {
+            Ok(Collected { head, body, head_after, .. }) => {
                 let record =
-                    RequestRecord::new(route, head.status.as_u16(), at, took, body.len() as u64);
+                    RequestRecord::new(route, head.status.as_u16(), at, took, body.len() as u64)
+                        .with_first_byte(head_after);
                 let exchange = Exchange {
                     route,
                     status: head.status,
@@ -150,6 +155,9 @@ impl ApiClient {
                 );
                 let mut evidence = self.evidence(cx, session);
                 evidence.server_time = exchange.as_ref().and_then(Exchange::server_time);
+                evidence.specimen = exchange
+                    .as_ref()
+                    .and_then(|exchange| self.specimen(exchange, fault.class, fault.scope));
                 evidence.requests.push(record);
                 fault.with_evidence(evidence)
             }
@@ -168,6 +176,16 @@ impl ApiClient {
             (Err(fault), _) => Err(fault),
             (Ok(_), None) => Err(Fault::new(Class::Permanent, Scope::Ours, "an answer was lost")),
         }
+    }
+
+    /// The summary of an answer that was no good, if it is the first of its kind.
+    pub(crate) fn specimen(
+        &self,
+        exchange: &Exchange,
+        class: Class,
+        scope: Scope,
+    ) -> Option<String> {
+        self.specimens.take(self.config.source, exchange, class, scope)
     }
 
     /// Whether this cookie would be sent.
@@ -321,15 +339,16 @@ fn log_end(
     fault: Option<&Fault>,
 ) {
     let duration_ms = took.as_secs_f64() * 1e3;
+    let first_byte_ms = exchange.map(|exchange| exchange.record.first_byte.as_secs_f64() * 1e3);
     let status = exchange.map(|exchange| exchange.status.as_u16());
     let bytes = exchange.map(|exchange| exchange.body.len());
     let fault = fault.map(tracing::field::display);
-    debug!(route, session = %session.id(), duration_ms, status, bytes, fault, "request ended");
+    debug!(route, session = %session.id(), first_byte_ms, duration_ms, status, bytes, fault, "request ended");
     if let Some(exchange) = exchange {
         trace!(
             route,
             headers = %redact::Headers(&exchange.headers),
-            body = %redact::Body(&exchange.body),
+            body = %redact::Body(&exchange.body, redact::SHOWN),
             "answer"
         );
     }

@@ -30,8 +30,8 @@ const PLAIN_HEADERS: &[&str] = &[
 /// JSON fields whose texts tell what is wrong, and no more.
 const PLAIN_FIELDS: &[&str] = &["error_type", "message", "status", "summary"];
 
-/// How much of a body's shape is shown.
-const SHOWN: usize = 600;
+/// How much of a body's shape is shown in the log of every answer.
+pub(super) const SHOWN: usize = 600;
 
 /// Headers with the values of all but a few hidden.
 pub(super) struct Headers<'a>(pub(super) &'a HeaderMap);
@@ -49,20 +49,24 @@ impl fmt::Display for Headers<'_> {
     }
 }
 
-/// The shape of a JSON body with its texts hidden; of any other only the length.
-pub(super) struct Body<'a>(pub(super) &'a [u8]);
+/// The shape of a JSON body with its texts hidden, as far as the given length; of any other only its
+/// length, and its title if it is a page with a plain one.
+pub(super) struct Body<'a>(pub(super) &'a [u8], pub(super) usize);
 
 impl fmt::Display for Body<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let length = self.0.len();
         let is_json = self.0.first().is_some_and(|&byte| matches!(byte, b'{' | b'['));
         let Some(text) = std::str::from_utf8(self.0).ok().filter(|_| is_json) else {
-            return write!(f, "{length} bytes, not shown");
+            return match title(self.0) {
+                Some(title) => write!(f, "{length} bytes, a page with the title \"{title}\""),
+                None => write!(f, "{length} bytes, not shown"),
+            };
         };
-        let mut shape = String::with_capacity(SHOWN);
+        let mut shape = String::with_capacity(self.1);
         let mut rest = text;
         let mut field = "";
-        while let Some(next) = rest.chars().next().filter(|_| shape.len() < SHOWN) {
+        while let Some(next) = rest.chars().next().filter(|_| shape.len() < self.1) {
             if next != '"' {
                 rest = &rest[next.len_utf8()..];
                 // Numbers are hidden as well (ids and tokens are numbers too), and with them
@@ -87,6 +91,18 @@ impl fmt::Display for Body<'_> {
         }
         write!(f, "{length} bytes: {shape}{}", if rest.is_empty() { "" } else { " …" })
     }
+}
+
+/// The title of a page, if it is plain.
+fn title(page: &[u8]) -> Option<&str> {
+    let page = page.get(..page.len().min(4_096))?;
+    let at = |mark: &[u8], from: usize| {
+        let found = page[from..].windows(mark.len()).position(|part| part == mark)?;
+        Some(from + found)
+    };
+    let start = at(b"<title>", 0)? + "<title>".len();
+    let title = std::str::from_utf8(&page[start..at(b"</title>", start)?]).ok()?.trim();
+    (!title.is_empty() && is_plain(title)).then_some(title)
 }
 
 /// Splits after the closing quote of a JSON string.
@@ -135,19 +151,26 @@ mod tests {
     fn bodies_show_their_shape_and_the_platforms_own_words() {
         let body = br#"{"message":"checkpoint_required","id":"PLANTED","n": 4200, "PLANTED-1":{"url":"x\"PLANTED"},"status":"fail"}"#;
         assert_eq!(
-            Body(body).to_string(),
+            Body(body, SHOWN).to_string(),
             r#"108 bytes: {"message":"checkpoint_required","id":"…","n":0,"…":{"url":"…"},"status":"fail"}"#
         );
-        assert_eq!(Body(b"{PLANTED: 1PLANTED}").to_string(), "19 bytes: {0:0}");
-        assert_eq!(Body(b"<html>PLANTED").to_string(), "13 bytes, not shown");
-        assert_eq!(Body(b"{\"status\":\"a1-b\"}").to_string(), "17 bytes: {\"status\":\"…\"}");
-        assert!(Body(&[b'[', 0xff]).to_string().ends_with("not shown"));
+        assert_eq!(Body(b"{PLANTED: 1PLANTED}", SHOWN).to_string(), "19 bytes: {0:0}");
+        assert_eq!(Body(b"<html>PLANTED", SHOWN).to_string(), "13 bytes, not shown");
+        let page = b"<html><title>Page not found</title>PLANTED";
+        let text = Body(page, SHOWN).to_string();
+        assert_eq!(text, "42 bytes, a page with the title \"Page not found\"");
+        assert!(Body(b"<title>PLANTED-1</title>", SHOWN).to_string().ends_with("not shown"));
+        assert_eq!(
+            Body(b"{\"status\":\"a1-b\"}", SHOWN).to_string(),
+            "17 bytes: {\"status\":\"…\"}"
+        );
+        assert!(Body(&[b'[', 0xff], SHOWN).to_string().ends_with("not shown"));
     }
 
     proptest! {
         #[test]
-        fn any_body_has_a_short_summary(body in "[\\{\\[][\"\\\\a-zé:,{}0-9 ]{0,900}") {
-            prop_assert!(Body(body.as_bytes()).to_string().len() < SHOWN + 200);
+        fn any_body_has_a_short_summary(body in "[\\{\\[<][\"\\\\a-zé:,{}0-9 ]{0,900}") {
+            prop_assert!(Body(body.as_bytes(), SHOWN).to_string().len() < SHOWN + 200);
         }
     }
 }

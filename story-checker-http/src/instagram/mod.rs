@@ -12,5 +12,6 @@ pub use self::graph::{
 };
 pub use self::web::{
     InvalidSession, ProfileAnswer, ReelsAnswer, Sighting, ViewerAnswer, WebChecker, WebConfig,
-    parse_profile, parse_reels, parse_viewer, web_session, web_session_from_cookies,
+    parse_profile, parse_reels, parse_tray, parse_user_story, parse_viewer, web_session,
+    web_session_from_cookies,
 };

@@ -195,10 +195,14 @@ impl Response {
         }
         // Most bodies come in one piece, which is then not copied.
         let mut body = self.body.next().await.transpose()?.unwrap_or_default();
+        if body.len() > limit {
+            return Err(too_large());
+        }
         let mut rest = None;
         while let Some(piece) = self.body.next().await.transpose()? {
             let whole = rest.get_or_insert_with(|| {
-                let mut whole = BytesMut::with_capacity(announced.unwrap_or(4 * body.len()));
+                let mut whole =
+                    BytesMut::with_capacity(announced.unwrap_or(4 * body.len()).min(limit));
                 whole.extend_from_slice(&body);
                 whole
             });
@@ -209,9 +213,6 @@ impl Response {
         }
         if let Some(whole) = rest {
             body = whole.freeze();
-        }
-        if body.len() > limit {
-            return Err(too_large());
         }
         let took = self.sent_at.elapsed();
         Ok(Collected { head: self.head, body, head_after: self.head_after, took })
@@ -253,6 +254,8 @@ impl Debug for Collected {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use futures_util::stream;
 
     use super::*;
@@ -279,6 +282,30 @@ mod tests {
         announced.head.headers.insert(header::CONTENT_LENGTH, 6.into());
         let error = announced.collect(5).await.unwrap_err();
         assert_eq!(error.kind(), TransportErrorKind::BodyTooLarge);
+    }
+
+    /// Of a body without end no more is read than the limit and one piece.
+    #[tokio::test]
+    async fn no_more_is_read_than_the_limit() {
+        const PIECE: usize = 64 << 10;
+        const SENT: usize = 20 << 20;
+        for limit in [0, 1, PIECE - 1, PIECE, 1 << 20, SENT - 1, SENT, SENT + 1] {
+            let read = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&read);
+            let pieces = stream::iter(0..SENT / PIECE).map(move |_| {
+                count.fetch_add(PIECE, Ordering::Relaxed);
+                Ok(Bytes::from_static(&[b'x'; PIECE]))
+            });
+            let head = Head::new(StatusCode::OK, Version::HTTP_11, HeaderMap::new());
+            let answer = Response::new(head, pieces.boxed(), Instant::now()).collect(limit).await;
+            if limit < SENT {
+                let error = answer.unwrap_err();
+                assert_eq!(error.kind(), TransportErrorKind::BodyTooLarge);
+                assert!(read.load(Ordering::Relaxed) <= limit + PIECE, "{limit}");
+            } else {
+                assert_eq!(answer.unwrap().body.len(), SENT);
+            }
+        }
     }
 
     #[test]

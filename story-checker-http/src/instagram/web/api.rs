@@ -6,14 +6,18 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use story_checker_core::session::SessionKind;
 
 use super::config::{Checked, WebConfig};
+use super::strikes::Strikes;
 use crate::client::{ApiClient, ClientConfig, Jar, TokenEcho};
 use crate::config::InvalidConfig;
 use crate::transport::Transport;
 
 pub(super) const SESSION_KIND: SessionKind = SessionKind::from_static("instagram-web");
-pub(super) const SOURCE: &str = "instagram-web/1";
+pub(super) const SOURCE: &str = "instagram-web/2";
+pub(super) const INFO: &str = "info";
 pub(super) const PROFILE: &str = "profile";
 pub(super) const REELS: &str = "reels";
+pub(super) const SEARCH: &str = "search";
+pub(super) const STORY: &str = "story";
 pub(super) const VIEWER: &str = "viewer";
 
 static COOKIE_ECHO: [(&str, HeaderName); 1] =
@@ -31,6 +35,7 @@ pub(super) struct Web {
     pub(super) api: ApiClient,
     pub(super) config: WebConfig,
     pub(super) urls: Checked,
+    pub(super) strikes: Strikes,
 }
 
 impl Web {
@@ -56,6 +61,11 @@ impl Web {
             max_body: config.max_body,
             timeout: config.request_timeout,
         };
-        Ok(Self { api: ApiClient::new(transport, client), config, urls })
+        Ok(Self {
+            api: ApiClient::new(transport, client),
+            config,
+            urls,
+            strikes: Strikes::default(),
+        })
     }
 }

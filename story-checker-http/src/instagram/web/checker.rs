@@ -8,7 +8,7 @@ use story_checker_core::gate::Quota;
 use story_checker_core::session::SessionKind;
 use story_checker_core::{Fault, Platform, Report, Target, TargetKind};
 
-use super::api::{PROFILE, REELS, SESSION_KIND, SOURCE, VIEWER, Web};
+use super::api::{INFO, PROFILE, REELS, SEARCH, SESSION_KIND, SOURCE, STORY, VIEWER, Web};
 use super::check::Round;
 use super::config::WebConfig;
 use crate::config::InvalidConfig;
@@ -18,7 +18,8 @@ use crate::transport::Transport;
 ///
 /// A check looks up the names that are not remembered, one request each, and then asks for the
 /// stories of all of them in one. Names that were looked up are remembered even if the check has to
-/// stop before the end, so that the next one goes on where this one stopped.
+/// stop before the end, so that the next one goes on where this one stopped. A name that is not found
+/// is looked for in a second way, and a reel that comes without its items is asked for alone.
 ///
 /// # Limits
 /// 75 requests in every 660 s per session, at most 15 at once: the window that instaloader found for
@@ -44,7 +45,7 @@ impl WebChecker {
         profile.kinds = vec![TargetKind::Account];
         profile.max_batch = web.config.max_batch;
         profile.session = Some(Self::SESSION_KIND);
-        profile.endpoints = vec![PROFILE, REELS, VIEWER];
+        profile.endpoints = vec![INFO, PROFILE, REELS, SEARCH, STORY, VIEWER];
         profile.limits.session = Quota::with_burst(75, Duration::from_secs(660), 15).ok();
         Ok(Self { web, profile })
     }

@@ -1,6 +1,8 @@
 //! What an answer of the platform means. One table; the ids W1 to W22 name its rows in code, tests
 //! and messages to the operator's log.
 
+mod phrases;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use story_checker_core::{Class, Fault, Scope};
 
+use self::phrases::PHRASES;
 use crate::body::BodyError;
 use crate::client::{Exchange, contains};
 use crate::wire::Loose;
@@ -23,53 +26,14 @@ pub(super) enum Meaning {
     Private,
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
+/// How long the window is in which the hosts count, found by instaloader: longer on the private one.
+const WINDOW: Duration = Duration::from_secs(11 * 60);
+const PRIVATE_WINDOW: Duration = Duration::from_secs(30 * 60);
+const PRIVATE_HOST: &str = "i.instagram.com";
+/// What stands on the platform's own page for a name that nobody has.
+const NOBODY: &str = "Sorry, this page isn't available";
 
-/// A phrase of the platform in `message` or `error_type`, and what it means. Upper and lower case are
-/// the same. `Scope::Proxy` stands for the way out, proxy or not.
-struct Phrase {
-    text: &'static str,
-    class: Class,
-    scope: Scope,
-    /// How long nothing is asked, without a word of the platform.
-    rest: Option<Duration>,
-    tell: &'static str,
-}
-
-#[rustfmt::skip]
-const PHRASES: &[Phrase] = &[
-    // W2. Also sent to whoever is not logged in; the rest is the same.
-    Phrase { text: "please wait a few minutes", class: Class::RateLimited, scope: Scope::Session, rest: Some(Duration::from_secs(600)),
-        tell: "the platform asks this session to wait a few minutes; if that stays, log it in again" },
-    // W3
-    Phrase { text: "login_required", class: Class::AuthRequired, scope: Scope::Session, rest: None,
-        tell: "the session was logged out: log in with a browser and import its cookies again" },
-    // W8
-    Phrase { text: "checkpoint_required", class: Class::ChallengeRequired, scope: Scope::Session, rest: None,
-        tell: "the platform wants a human: open it with this account, answer the checkpoint, then release the session" },
-    // W9
-    Phrase { text: "challenge_required", class: Class::ChallengeRequired, scope: Scope::Session, rest: None,
-        tell: "the platform wants a human: open it with this account, answer the challenge, then release the session" },
-    // W11
-    Phrase { text: "feedback_required", class: Class::Blocked, scope: Scope::Session, rest: Some(Duration::from_secs(24 * 3_600)),
-        tell: "the platform blocked this account's actions for a while; leave it alone" },
-    // W12
-    Phrase { text: "consent_required", class: Class::ChallengeRequired, scope: Scope::Session, rest: None,
-        tell: "the platform wants new terms accepted: open it with this account and decide, then release the session" },
-    // W13
-    Phrase { text: "useragent mismatch", class: Class::Permanent, scope: Scope::Ours, rest: None,
-        tell: "user agent and app id do not belong together: correct the configuration" },
-    // W14
-    Phrase { text: "rate_limit_error", class: Class::RateLimited, scope: Scope::Session, rest: Some(Duration::from_secs(660)),
-        tell: "the platform's limit for this session is reached" },
-    Phrase { text: "sentry_block", class: Class::Blocked, scope: Scope::Proxy, rest: None,
-        tell: "the platform blocks this address" },
-    Phrase { text: "user_blocked", class: Class::Blocked, scope: Scope::Proxy, rest: None,
-        tell: "the platform blocks this address" },
-    // W16
-    Phrase { text: "doesn't appear to belong to an account", class: Class::Blocked, scope: Scope::Proxy, rest: None,
-        tell: "the platform blocks this address" },
-];
+pub(super) const CHANGED: &str = "the platform has changed: update this checker";
 
 /// The part of a body that says what is wrong. Any of it may be missing or odd.
 #[derive(Default, Deserialize)]
@@ -108,7 +72,7 @@ pub(super) fn read<'a, T>(
     parse: impl FnOnce(&'a [u8]) -> Result<T, BodyError>,
 ) -> Result<T, Fault> {
     // The usual case first: a body that parses whole, says "ok" and has its shape needs no table.
-    let shape = if exchange.status == StatusCode::OK && exchange.is_json() {
+    let shape = if exchange.status == StatusCode::OK && exchange.is_json() && !exchange.is_old() {
         match parse(&exchange.body) {
             Ok(answer) => return Ok(answer),
             Err(error) => Some(error),
@@ -118,7 +82,7 @@ pub(super) fn read<'a, T>(
     };
     match (classify(exchange)?, shape) {
         (Meaning::Answer, Some(error)) => {
-            let text = format!("{error}; if that stays, the platform has changed");
+            let text = format!("{error}; if that stays, {CHANGED}");
             Err(exchange.fault(Class::Malformed, Scope::Endpoint, text))
         }
         (meaning, _) => {
@@ -139,29 +103,38 @@ pub(super) fn classify(exchange: &Exchange) -> Result<Meaning, Fault> {
     if let Some(fault) = exchange.of_somebody_else() {
         return Err(fault);
     }
+    if exchange.is_old() {
+        return Err(exchange.old_answer());
+    }
     match status.as_u16() {
         // W1
-        429 => return Err(exchange.limit(Scope::Session, 11 * MINUTE)),
-        // W20
-        408 | 500..=599 => {
-            return Err(exchange.server_error());
+        429 => {
+            let private = exchange.host.eq_ignore_ascii_case(PRIVATE_HOST);
+            let window = if private { PRIVATE_WINDOW } else { WINDOW };
+            return Err(exchange.limit(Scope::Session, window));
         }
+        // W20
+        408 | 500..=599 => return Err(exchange.server_error()),
         // W10
         404 if exchange.body.as_ref() == b"Not Found" => {
             let text = "a challenge in the guise of a 404: open the platform with this account and \
                         answer it, then release the session";
             return fail(Class::ChallengeRequired, Scope::Session, text);
         }
+        // W17: only the platform's own page says so.
+        404 if exchange.is_page() && exchange.holds(NOBODY) => return Ok(Meaning::NotFound),
         _ => {}
     }
-    if !exchange.is_json() {
+    // W5: a page is one whatever it calls itself.
+    if !exchange.is_json() || exchange.is_page() {
         return Err(page(exchange));
     }
     let body = match serde_json::from_slice::<Envelope<'_>>(&exchange.body) {
         Ok(body) => body,
         Err(error) => {
             // W21
-            let text = format!("{}, although it should be", BodyError::from(error));
+            let error = BodyError::from(error);
+            let text = format!("{error}; it is asked again, and if that stays, {CHANGED}");
             return Err(exchange.fault(Class::Malformed, Scope::Endpoint, text));
         }
     };
@@ -187,8 +160,15 @@ fn words(exchange: &Exchange, body: &Envelope<'_>) -> Result<Meaning, Fault> {
     {
         return Ok(Meaning::NotFound);
     }
-    let known = |phrase: &&Phrase| contains(message, phrase.text) || contains(kind, phrase.text);
+    let known =
+        |phrase: &&phrases::Phrase| contains(message, phrase.text) || contains(kind, phrase.text);
     if let Some(phrase) = PHRASES.iter().find(known) {
+        // W2, without a session from now on.
+        if phrase.class == Class::RateLimited && exchange.takes_away("sessionid") {
+            let text = "the platform logged the session out: log in with a browser and import its \
+                        cookies again";
+            return fail(Class::AuthRequired, Scope::Session, text.into());
+        }
         let scope = match phrase.scope {
             Scope::Proxy => exchange.way_out(phrase.class),
             scope => scope,
@@ -218,9 +198,11 @@ fn words(exchange: &Exchange, body: &Envelope<'_>) -> Result<Meaning, Fault> {
         }
         // W18
         StatusCode::OK if body.status.0 == "fail" => {
-            let text = format!("the platform says that it failed ({shown})");
+            let text =
+                format!("the platform says that it failed ({shown}); it is asked again later");
             fail(Class::Transient, Scope::Endpoint, text.into())
         }
+        StatusCode::OK if body.status.0.is_empty() => Err(exchange.foreign_json()),
         StatusCode::OK => Ok(Meaning::Answer),
         StatusCode::UNAUTHORIZED => {
             let text = "the session is not logged in: log in and import its cookies again";
@@ -228,8 +210,7 @@ fn words(exchange: &Exchange, body: &Envelope<'_>) -> Result<Meaning, Fault> {
         }
         // W22
         _ => {
-            let text =
-                format!("an answer that nobody knows ({shown}); the platform may have changed");
+            let text = format!("an answer that nobody knows ({shown}); if that stays, {CHANGED}");
             fail(Class::Malformed, Scope::Endpoint, text.into())
         }
     }

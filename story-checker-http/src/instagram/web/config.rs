@@ -4,7 +4,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use url::Url;
 
-use crate::config::{Fields, InvalidConfig, USER_AGENT};
+use crate::config::{BaseUrl, Fields, InvalidConfig, USER_AGENT};
 
 /// How a [`WebChecker`](super::WebChecker) asks.
 #[derive(Clone, Debug)]
@@ -15,8 +15,15 @@ pub struct WebConfig {
     /// Where the API is. A host outside [`WebConfig::cookie_domain`] is taken for a stand-in, and
     /// gets the cookies of `www` in that domain.
     pub base_url: String,
+    /// Whether an account that is not found by its name is looked for in a second way, by search,
+    /// before "not found" is said: one more request for each. Yes. A name whose id is remembered is
+    /// asked for by that in any case.
+    pub confirm_not_found: bool,
     /// The domain whose cookies belong to the session.
     pub cookie_domain: String,
+    /// For how long the id of a name is remembered after its profile is not believed any more: by
+    /// that an account is asked for whose name is not found. 30 days.
+    pub id_ttl: Duration,
     /// The most targets per check, up to the 50 that one request may ask for. 50.
     pub max_batch: NonZeroUsize,
     /// The longest answer in bytes, decoded. 8 MiB.
@@ -42,7 +49,9 @@ impl Default for WebConfig {
         Self {
             app_id: "936619743392459".to_owned(),
             base_url: "https://www.instagram.com".to_owned(),
+            confirm_not_found: true,
             cookie_domain: "instagram.com".to_owned(),
+            id_ttl: Duration::from_secs(30 * 24 * 3_600),
             max_batch: NonZeroUsize::new(Self::MAX_REELS).unwrap_or(NonZeroUsize::MIN),
             max_body: 8 << 20,
             missing_ttl: Duration::from_secs(15 * 60),
@@ -56,8 +65,10 @@ impl Default for WebConfig {
 /// A configuration that was checked.
 #[derive(Debug)]
 pub(super) struct Checked {
+    base: BaseUrl,
     pub(super) profile: Url,
     pub(super) reels: Url,
+    pub(super) search: Url,
     pub(super) viewer: Url,
     pub(super) app_id: HeaderValue,
     pub(super) user_agent: HeaderValue,
@@ -76,10 +87,24 @@ impl WebConfig {
         Ok(Checked {
             profile: base.route("/api/v1/users/web_profile_info/"),
             reels: base.route("/api/v1/feed/reels_media/"),
+            search: base.route("/web/search/topsearch/"),
+            base,
             viewer,
             app_id: fields.header("app_id", &self.app_id)?,
             user_agent: fields.header("user_agent", &self.user_agent)?,
         })
+    }
+}
+
+impl Checked {
+    /// Where an account is asked for by its id.
+    pub(super) fn info(&self, id: &str) -> Url {
+        self.base.route(&format!("/api/v1/users/{id}/info/"))
+    }
+
+    /// Where the stories of one account are.
+    pub(super) fn story(&self, id: &str) -> Url {
+        self.base.route(&format!("/api/v1/feed/user/{id}/story/"))
     }
 }
 

@@ -9,11 +9,13 @@ mod parse;
 mod profile;
 mod session;
 mod story;
+mod strikes;
 
 pub use self::checker::WebChecker;
 pub use self::config::WebConfig;
 pub use self::parse::{
-    ProfileAnswer, ReelsAnswer, ViewerAnswer, parse_profile, parse_reels, parse_viewer,
+    ProfileAnswer, ReelsAnswer, ViewerAnswer, parse_profile, parse_reels, parse_tray,
+    parse_user_story, parse_viewer,
 };
 pub use self::session::{InvalidSession, web_session, web_session_from_cookies};
 pub use self::story::Sighting;

@@ -1,6 +1,9 @@
 //! One check: from names to proven answers.
 
+mod confirm;
 mod profiles;
+mod proof;
+mod slot;
 mod stories;
 
 use std::borrow::Cow;
@@ -11,12 +14,15 @@ use story_checker_core::checker::CheckContext;
 use story_checker_core::gate::Pass;
 use story_checker_core::session::SessionHandle;
 use story_checker_core::{
-    Class, Fault, Item, Report, RequestRecord, Scope, Target, Timestamp, Timings, Verdict,
+    Class, Evidence, Fault, Item, Report, RequestRecord, Scope, Target, Timestamp, Timings, Verdict,
 };
 use tokio::time::Instant;
+use url::Url;
 
+use self::slot::{Nothing, Slot, State, Stop, stops};
 use super::api::Web;
-use super::profile::{Profile, Standing};
+use super::profile::Standing;
+use crate::client::Exchange;
 use crate::instagram::account::is_name;
 
 /// With less time than this before the deadline no request is begun.
@@ -30,39 +36,8 @@ pub(super) struct Round<'a> {
     slots: Vec<Slot<'a>>,
     /// The requests that answered for several targets.
     shared: Vec<RequestRecord>,
-    /// The server's time at the answer about reels, if it told.
-    server_time: Option<Timestamp>,
     started: Timestamp,
     began: Instant,
-}
-
-struct Slot<'a> {
-    target: &'a Target,
-    handle: Cow<'a, str>,
-    state: State,
-    /// The requests made for this target alone.
-    own: Vec<RequestRecord>,
-}
-
-enum State {
-    /// Its profile is not known.
-    Open,
-    /// Its profile is known; `fresh` if from this check.
-    Known { profile: Profile, fresh: bool },
-    /// The reels answer shows nothing of it; it still needs a proof.
-    Empty { profile: Profile, fresh: bool, expired: usize },
-    /// Nobody of this name; it still needs a proof, by a request after the first `after` shared ones.
-    Missing { profile: Profile, fresh: bool, after: usize },
-    /// Answered.
-    Done(Box<Result<Report, Fault>>),
-}
-
-/// Why a check goes no further.
-enum Stop {
-    /// The rest could go later; it was not asked, and pays nothing.
-    Later(Fault),
-    /// All that is open shares the fault.
-    All(Fault),
 }
 
 impl<'a> Round<'a> {
@@ -83,7 +58,8 @@ impl<'a> Round<'a> {
             } else {
                 handle
             };
-            Slot { target, handle, state: State::Open, own: Vec::new() }
+            let (former_id, state, server_time) = (None, State::Open, None);
+            Slot { target, handle, former_id, state, server_time, own: Vec::new() }
         };
         let mut round = Self {
             web,
@@ -91,7 +67,6 @@ impl<'a> Round<'a> {
             session,
             slots: targets.iter().map(slot).collect(),
             shared: Vec::new(),
-            server_time: None,
             started: cx.now(),
             began: Instant::now(),
         };
@@ -117,6 +92,7 @@ impl<'a> Round<'a> {
         self.recall().await;
         self.look_up().await?;
         self.decide_by_profile();
+        self.confirm_missing().await?;
         let proven = self.ask_for_reels().await?;
         self.prove(proven).await
     }
@@ -146,12 +122,20 @@ impl<'a> Round<'a> {
                     ];
                     self.answer(index, Verdict::Private, Vec::new(), facts);
                 }
+                Standing::Gated => {
+                    let facts = vec![
+                        "the account exists, and the platform withholds it from this session"
+                            .into(),
+                        self.age(index),
+                    ];
+                    self.answer(index, Verdict::Gated, Vec::new(), facts);
+                }
             }
         }
     }
 
-    fn time_fact(&self) -> Cow<'static, str> {
-        match self.server_time {
+    fn time_fact(&self, index: usize) -> Cow<'static, str> {
+        match self.slots[index].server_time {
             Some(at) => format!("the server's time was {at}").into(),
             None => "the server did not tell its time; our clock was taken".into(),
         }
@@ -200,8 +184,35 @@ impl<'a> Round<'a> {
         }
     }
 
+    /// Sends one request. What an answer means may depend on the one before.
+    async fn send<T>(
+        &self,
+        pass: Pass,
+        request: (&'static str, Url),
+        read: impl FnOnce(&Exchange) -> Result<T, Fault>,
+    ) -> Result<(T, Exchange), Fault> {
+        let Self { web, cx, session, .. } = *self;
+        let read = |exchange: &Exchange| web.strikes.weigh(session.id(), read(exchange));
+        web.api.send(cx, session, pass, request, read).await
+    }
+
     fn out_of_time(&self) -> Fault {
         Fault::not_ready("the check's deadline is too near for another request", self.cx.now())
+    }
+
+    /// What was seen on the way to the answer for one target; takes its records along.
+    fn evidence(&mut self, index: usize) -> Evidence {
+        let slot = &mut self.slots[index];
+        let mut evidence = self.web.api.evidence(self.cx, self.session);
+        if let State::Known { profile, .. }
+        | State::Empty { profile, .. }
+        | State::Missing { profile, .. } = &slot.state
+        {
+            evidence.subject = profile.last_id().map(str::to_owned);
+        }
+        evidence.requests = std::mem::take(&mut slot.own);
+        evidence.requests.extend(self.shared.iter().cloned());
+        evidence
     }
 
     fn answer(
@@ -211,19 +222,11 @@ impl<'a> Round<'a> {
         items: Vec<Item>,
         facts: Vec<Cow<'static, str>>,
     ) {
+        let mut evidence = self.evidence(index);
         let slot = &mut self.slots[index];
-        let mut evidence = self.web.api.evidence(self.cx, self.session);
-        if let State::Known { profile, .. }
-        | State::Empty { profile, .. }
-        | State::Missing { profile, .. } = &slot.state
-        {
-            evidence.subject = profile.id().map(str::to_owned);
-        }
-        evidence.requests = std::mem::take(&mut slot.own);
-        evidence.requests.extend(self.shared.iter().cloned());
         evidence.facts = facts;
         if matches!(verdict, Verdict::Active | Verdict::NoStory) {
-            evidence.server_time = self.server_time;
+            evidence.server_time = slot.server_time;
         }
         let timings = Timings::new(self.started, self.began.elapsed());
         let report = Report::new(slot.target.clone(), verdict, evidence, timings);
@@ -236,38 +239,5 @@ impl<'a> Round<'a> {
                 slot.fail(fault.clone());
             }
         }
-    }
-}
-
-impl Slot<'_> {
-    fn fail(&mut self, fault: Fault) {
-        self.state = State::Done(Box::new(Err(fault)));
-    }
-
-    fn into_answer(self) -> Result<Report, Fault> {
-        match self.state {
-            State::Done(answer) => *answer,
-            _ => {
-                let text = "the check ended without an answer: a mistake in instagram-web";
-                Err(Fault::new(Class::Permanent, Scope::Ours, text))
-            }
-        }
-    }
-}
-
-/// Whether a fault of one request ends the whole check. What was not asked because of somebody else's
-/// fault must not pay for it.
-fn stops(fault: &Fault, now: Timestamp, failed_before: bool) -> Option<Stop> {
-    let later = || {
-        let text = format!("the check stopped before its turn: {}", fault.message);
-        Some(Stop::Later(Fault::not_ready(text, fault.until.unwrap_or(now))))
-    };
-    match (fault.class, fault.scope) {
-        (Class::Cancelled, _) | (_, Scope::Session) => Some(Stop::All(fault.clone())),
-        (Class::Permanent, Scope::Ours | Scope::App) => Some(Stop::All(fault.clone())),
-        (Class::Blocked | Class::RateLimited, Scope::App | Scope::Endpoint) => later(),
-        (Class::Timeout, _) | (_, Scope::Proxy | Scope::Ours) => later(),
-        _ if failed_before => later(),
-        _ => None,
     }
 }

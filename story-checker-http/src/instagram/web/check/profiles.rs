@@ -1,7 +1,7 @@
 //! From names to profiles.
 
 use story_checker_core::gate::Pass;
-use story_checker_core::{Class, Fault, Scope, Timestamp, Verdict};
+use story_checker_core::{Class, Fault, Scope, Timestamp};
 use tracing::warn;
 
 use super::{Round, State, Stop, stops};
@@ -25,8 +25,10 @@ impl Round<'_> {
         let now = self.cx.now();
         for (slot, stored) in self.slots.iter_mut().zip(stored) {
             let config = &self.web.config;
-            let recall = |stored| Profile::recall(&stored, self.session.id(), now, config);
-            if let (State::Open, Some(profile)) = (&slot.state, stored.and_then(recall)) {
+            let (State::Open, Some(stored)) = (&slot.state, stored) else { continue };
+            let recalled = Profile::recall(&stored, self.session.id(), now, config);
+            slot.former_id = recalled.former_id;
+            if let Some(profile) = recalled.profile {
                 slot.state = State::Known { profile, fresh: false };
             }
         }
@@ -59,26 +61,32 @@ impl Round<'_> {
     }
 
     async fn fetch_profile(&mut self, index: usize, pass: Pass) -> Result<Profile, Fault> {
-        let Self { web, cx, session, .. } = *self;
-        let slot = &mut self.slots[index];
-        let mut url = web.urls.profile.clone();
+        let slot = &self.slots[index];
+        let mut url = self.web.urls.profile.clone();
         url.set_query(Some(&format!("username={}", slot.handle)));
+        let session = self.session.id();
         let read = |exchange: &Exchange| {
             let at = exchange.received_at;
             let answer = read_profile(exchange, &slot.handle)?;
             Ok(match answer {
-                Some(answer) => Profile::of(answer, session.id(), at),
-                None => Profile::withheld(session.id(), at),
+                Some(answer) => Profile::of(answer, session, at),
+                None => Profile::withheld(session, at),
             })
         };
-        let (profile, exchange) = web.api.send(cx, session, pass, (PROFILE, url), read).await?;
-        slot.own.push(exchange.record);
-        if let Some(entry) = profile.to_entry(&slot.handle, &web.config)
-            && let Err(error) = cx.cache().put(vec![entry]).await
+        let (profile, exchange) = self.send(pass, (PROFILE, url), read).await?;
+        let profile = profile.with_former_id(slot.former_id.as_deref());
+        self.slots[index].own.push(exchange.record);
+        self.remember(index, &profile).await;
+        Ok(profile)
+    }
+
+    pub(super) async fn remember(&self, index: usize, profile: &Profile) {
+        let entry = profile.to_entry(&self.slots[index].handle, &self.web.config);
+        if let Some(entry) = entry
+            && let Err(error) = self.cx.cache().put(vec![entry]).await
         {
             warn!(%error, "a profile cannot be remembered; it will be looked up again");
         }
-        Ok(profile)
     }
 
     /// If the profile says that there is a story and the reel is empty, one of them is old, or lies:
@@ -88,41 +96,41 @@ impl Round<'_> {
         index: usize,
         now: Timestamp,
     ) -> Result<(), Stop> {
-        let (old_id, expired) = match &self.slots[index].state {
-            State::Empty { profile, expired, .. } if profile.claims_story(now) => {
-                (profile.id().map(str::to_owned), *expired)
+        let (old_id, nothing) = match &self.slots[index].state {
+            State::Empty { profile, nothing, .. } if profile.claims_story(now) => {
+                (profile.id().map(str::to_owned), *nothing)
             }
             _ => return Ok(()),
         };
+        self.slots[index].former_id.clone_from(&old_id);
         let pass = self.pass_by_waiting(PROFILE).await?;
         let profile = match self.fetch_profile(index, pass).await {
             Ok(profile) => profile,
-            Err(fault) => {
-                let stop = stops(&fault, self.cx.now(), false);
-                self.slots[index].fail(fault);
-                return stop.map_or(Ok(()), Err);
-            }
+            Err(fault) => return self.fail_one(index, fault),
         };
         let slot = &mut self.slots[index];
         match profile.standing() {
             Standing::Missing => {
                 let after = self.shared.len();
                 slot.state = State::Missing { profile, fresh: true, after };
+                return self.confirm(index).await;
             }
-            Standing::Private => {
+            Standing::Gated | Standing::Private => {
                 slot.state = State::Known { profile, fresh: true };
-                let fact = "the profile has become private, and this session does not follow it";
-                self.answer(index, Verdict::Private, Vec::new(), vec![fact.into()]);
+                self.decide_by_profile();
             }
             Standing::Visible(id) if old_id.as_deref() != Some(id) => {
                 let text = "the name belongs to another account by now: ask again with its new id";
-                slot.fail(Fault::new(Class::Transient, Scope::Target, text));
+                let fault = Fault::new(Class::Transient, Scope::Target, text);
+                return self.fail_one(index, fault);
             }
             Standing::Visible(_) if profile.claims_story(now) => {
-                let text = "the profile says there is a story, but the reel is empty";
-                slot.fail(Fault::new(Class::Malformed, Scope::Endpoint, text));
+                let text = "the profile says there is a story, but the reel is empty; it is asked \
+                            again later";
+                let fault = Fault::new(Class::Malformed, Scope::Endpoint, text);
+                return self.fail_one(index, fault);
             }
-            Standing::Visible(_) => slot.state = State::Empty { profile, fresh: true, expired },
+            Standing::Visible(_) => slot.state = State::Empty { profile, fresh: true, nothing },
         }
         Ok(())
     }

@@ -1,24 +1,31 @@
-//! From profiles to stories, and to the proof that there are none.
-
-use std::borrow::Cow;
+//! From profiles to stories.
 
 use story_checker_core::{Class, Fault, Scope, Timestamp, Verdict};
 
-use super::{Round, Slot, State, Stop, stops};
+use super::{Nothing, Round, State, Stop, stops};
 use crate::client::Exchange;
-use crate::instagram::web::api::{REELS, VIEWER};
-use crate::instagram::web::classify::read;
-use crate::instagram::web::parse::{ViewerAnswer, parse_reels, parse_viewer};
+use crate::instagram::web::api::{REELS, STORY};
+use crate::instagram::web::classify::{CHANGED, Meaning, classify, read};
+use crate::instagram::web::parse::{ReelsAnswer, parse_reels, parse_user_story};
 use crate::instagram::web::profile::Standing;
 use crate::instagram::web::story::Sighting;
 
-/// The reels answer as the rest of a check needs it.
+/// An answer about reels as the rest of a check needs it.
 struct Reels {
     /// The time by which the items are judged: the server's, or else ours.
     now: Timestamp,
     server_time: Option<Timestamp>,
     proves_session: bool,
     sightings: Vec<Sighting>,
+}
+
+impl Reels {
+    fn read(exchange: &Exchange, answer: &ReelsAnswer<'_>, ids: &[&str]) -> Self {
+        let server_time = exchange.server_time();
+        let now = server_time.unwrap_or(exchange.received_at);
+        let sightings = ids.iter().map(|id| answer.sighting(id, now)).collect();
+        Self { now, server_time, proves_session: answer.proves_session(), sightings }
+    }
 }
 
 impl Round<'_> {
@@ -39,134 +46,126 @@ impl Round<'_> {
         let mut url = self.web.urls.reels.clone();
         url.set_query(Some(&query));
         let pass = self.pass(REELS).await?;
-        let Self { web, cx, session, .. } = *self;
         let read = |exchange: &Exchange| self.read_reels(exchange, &asked);
-        let sent = web.api.send(cx, session, pass, (REELS, url), read).await;
-        let (reels, exchange) = match sent {
+        let (reels, exchange) = match self.send(pass, (REELS, url), read).await {
             Ok(answer) => answer,
             Err(fault) => {
                 for &index in &asked {
                     self.slots[index].fail(fault.clone());
                 }
-                return match stops(&fault, cx.now(), true) {
+                return match stops(&fault, self.cx.now(), true) {
                     Some(stop) => Err(stop),
                     None => Ok(false),
                 };
             }
         };
-        self.shared.push(exchange.record);
-        self.server_time = reels.server_time;
+        self.shared.push(exchange.record.clone());
+        let mut stubs = Vec::new();
         for (&index, sighting) in asked.iter().zip(reels.sightings) {
-            self.judge(index, sighting);
+            self.slots[index].server_time = reels.server_time;
+            match sighting {
+                Sighting::Stub { claims_story } => stubs.push((index, claims_story)),
+                sighting => self.judge(index, sighting, &exchange),
+            }
+        }
+        // Last, so that nothing else has to wait for their passes.
+        let mut proven = reels.proves_session;
+        for (index, claims_story) in stubs {
+            proven |= self.ask_for_story(index, claims_story).await?;
         }
         for index in asked {
             self.ask_again_if_odd(index, reels.now).await?;
         }
-        Ok(reels.proves_session)
+        Ok(proven)
     }
 
     fn read_reels(&self, exchange: &Exchange, asked: &[usize]) -> Result<Reels, Fault> {
         let answer = read(exchange, parse_reels)?;
-        let server_time = exchange.server_time();
-        let now = server_time.unwrap_or(exchange.received_at);
-        let sighting = |&index: &usize| answer.sighting(self.visible_id(index).unwrap_or(""), now);
-        Ok(Reels {
-            now,
-            server_time,
-            proves_session: answer.proves_session(),
-            sightings: asked.iter().map(sighting).collect(),
-        })
+        let ids: Vec<&str> =
+            asked.iter().map(|&index| self.visible_id(index).unwrap_or_default()).collect();
+        let mut reels = Reels::read(exchange, &answer, &ids);
+        let is_empty = |sighting: &Sighting| matches!(sighting, Sighting::Empty { .. });
+        if reels.sightings.iter().any(is_empty) && answer.holds_others(&ids) {
+            let text = "the answer holds a reel that nobody asked for, so it may lack others";
+            for sighting in reels.sightings.iter_mut().filter(|sighting| is_empty(sighting)) {
+                *sighting = Sighting::Unclear(text);
+            }
+        }
+        Ok(reels)
     }
 
-    /// Takes in what the reels answer says about one target.
-    fn judge(&mut self, index: usize, sighting: Sighting) {
+    /// Asks for the one reel that came without its items. Says whether the answer proves the session.
+    async fn ask_for_story(&mut self, index: usize, claims_story: bool) -> Result<bool, Stop> {
+        let Some(id) = self.visible_id(index).map(str::to_owned) else { return Ok(false) };
+        let pass = self.pass_by_waiting(STORY).await?;
+        let read = |exchange: &Exchange| {
+            if exchange.status.is_client_error() && classify(exchange)? == Meaning::Private {
+                return Ok(None);
+            }
+            let answer = read(exchange, parse_user_story)?;
+            Ok(Some(Reels::read(exchange, &answer, &[&id])))
+        };
+        let (reels, exchange) = match self.send(pass, (STORY, self.web.urls.story(&id)), read).await
+        {
+            Ok(answer) => answer,
+            Err(fault) => return self.fail_one(index, fault).map(|()| false),
+        };
+        self.slots[index].own.push(exchange.record.clone());
+        let Some(Reels { server_time, proves_session, sightings, .. }) = reels else {
+            let fact = "the platform says that this session may not view the account";
+            self.answer(index, Verdict::Private, Vec::new(), vec![fact.into()]);
+            return Ok(false);
+        };
+        self.slots[index].server_time = server_time;
+        for sighting in sightings {
+            let sighting = match sighting {
+                Sighting::Stub { .. } => {
+                    Sighting::Unclear("the reel comes without its items, also if asked for alone")
+                }
+                Sighting::Empty { expired: 0, .. } if claims_story => {
+                    Sighting::Unclear("one answer says that there is a story, another shows none")
+                }
+                sighting => sighting,
+            };
+            self.judge(index, sighting, &exchange);
+        }
+        Ok(proves_session)
+    }
+
+    /// Takes in what an answer about reels says about one target.
+    fn judge(&mut self, index: usize, sighting: Sighting, exchange: &Exchange) {
         match sighting {
             Sighting::Live { items, notes } => {
                 let fact = match items.len() {
                     1 => "the reel holds 1 item of this account that has not ended".into(),
                     n => format!("the reel holds {n} items of this account that have not ended"),
                 };
-                let mut facts = vec![fact.into(), self.time_fact()];
+                let mut facts = vec![fact.into(), self.time_fact(index)];
                 facts.extend(notes);
                 self.answer(index, Verdict::Active, items, facts);
             }
-            Sighting::Unclear(what) => {
-                let text = format!("{what}; if that stays, the platform has changed");
-                self.slots[index].fail(Fault::new(Class::Malformed, Scope::Endpoint, text));
-            }
-            Sighting::Empty { expired } => {
+            Sighting::Empty { expired, broadcast } => {
                 let slot = &mut self.slots[index];
                 if let State::Known { profile, fresh } = &slot.state {
                     let (profile, fresh) = (profile.clone(), *fresh);
-                    slot.state = State::Empty { profile, fresh, expired };
+                    let nothing = Nothing { expired, broadcast };
+                    slot.state = State::Empty { profile, fresh, nothing };
                 }
             }
+            Sighting::Stub { .. } => {
+                self.fail_unclear(index, "the reel comes without its items", exchange);
+            }
+            Sighting::Unclear(what) => self.fail_unclear(index, what, exchange),
         }
     }
 
-    /// Believes the absence of something only if the session was logged in then or later: once
-    /// logged out it never comes back by itself, so a later proof covers an earlier answer, and an
-    /// earlier one does not.
-    pub(super) async fn prove(&mut self, by_reels: bool) -> Result<(), Stop> {
-        let reels = self.shared.len();
-        let waits_for_proof = |slot: &Slot<'_>| match slot.state {
-            State::Empty { .. } => !by_reels,
-            State::Missing { after, .. } => !by_reels || after >= reels,
-            _ => false,
-        };
-        let mut by_viewer = false;
-        if self.slots.iter().any(waits_for_proof) {
-            let pass = self.pass_by_waiting(VIEWER).await?;
-            let Self { web, cx, session, .. } = *self;
-            let url = web.urls.viewer.clone();
-            let read = |exchange: &Exchange| match read(exchange, parse_viewer)? {
-                ViewerAnswer::LoggedIn => Ok(()),
-                ViewerAnswer::LoggedOut => {
-                    let text = "the platform sees nobody behind this session, so its answers are \
-                                not believed: log in and import its cookies again";
-                    Err(Fault::new(Class::AuthRequired, Scope::Session, text))
-                }
-            };
-            let sent = web.api.send(cx, session, pass, (VIEWER, url), read).await;
-            let ((), exchange) = sent.map_err(Stop::All)?;
-            self.shared.push(exchange.record);
-            by_viewer = true;
-        }
-        let proof: Cow<'static, str> = if by_viewer {
-            "a later request showed that the session was logged in".into()
-        } else {
-            "the same or a later answer showed another account's story, so the session was logged in"
-                .into()
-        };
-        for index in 0..self.slots.len() {
-            match &self.slots[index].state {
-                State::Empty { profile, expired, .. } => {
-                    let mut facts = vec![
-                        format!("the profile is {}", profile.visibility()).into(),
-                        self.age(index),
-                        "the answer about reels is complete and holds no live item of this account"
-                            .into(),
-                        self.time_fact(),
-                    ];
-                    if *expired > 0 {
-                        facts
-                            .push(format!("{expired} items had ended by the server's time").into());
-                    }
-                    facts.push(proof.clone());
-                    self.answer(index, Verdict::NoStory, Vec::new(), facts);
-                }
-                State::Missing { .. } => {
-                    let facts = vec![
-                        "the platform says that there is nobody of this name".into(),
-                        self.age(index),
-                        proof.clone(),
-                    ];
-                    self.answer(index, Verdict::NotFound, Vec::new(), facts);
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+    fn fail_unclear(&mut self, index: usize, what: &str, exchange: &Exchange) {
+        let (class, scope) = (Class::Malformed, Scope::Endpoint);
+        let text = format!("{what}; if that stays, {CHANGED}");
+        let mut evidence = self.evidence(index);
+        evidence.server_time = exchange.server_time();
+        evidence.specimen = self.web.api.specimen(exchange, class, scope);
+        self.slots[index].fail(Fault::new(class, scope, text).with_evidence(evidence));
     }
 
     fn visible_id(&self, index: usize) -> Option<&str> {

@@ -25,205 +25,6 @@ fn to(location: &str) -> Exchange {
 }
 
 #[test]
-fn every_row_of_the_catalogue() {
-    use Class::{
-        AuthRequired, Blocked, ChallengeRequired, Malformed, Permanent, RateLimited, Transient,
-    };
-    use Scope::{Endpoint, Ours, Proxy, Session};
-
-    const MINUTES: u64 = 60;
-    let please_wait = r#"{"message":"Please wait a few minutes before you try again.","require_login":true,"igweb_rollout":true,"status":"fail"}"#;
-    let login = r#"{"message":"login_required","error_title":"You've Been Logged Out","logout_reason":8,"status":"fail"}"#;
-    let challenge = r#"{"message":"challenge_required","challenge":{"url":"https://i.instagram.com/challenge/1/","api_path":"/challenge/1/","lock":true},"status":"fail","error_type":"checkpoint_challenge_required"}"#;
-    // (row, answer, class, scope, seconds of rest)
-    let rows: &[(&str, Exchange, Class, Scope, Option<u64>)] = &[
-        ("W1", json(429, ""), RateLimited, Session, Some(11 * MINUTES)),
-        ("W1", html(429, "<html>"), RateLimited, Session, Some(11 * MINUTES)),
-        ("W1", json(429, r#"{"message":"","status":"fail"}"#), RateLimited, Session, Some(660)),
-        ("W2", json(401, please_wait), RateLimited, Session, Some(10 * MINUTES)),
-        ("W2", json(400, please_wait), RateLimited, Session, Some(10 * MINUTES)),
-        ("W2", json(200, please_wait), RateLimited, Session, Some(10 * MINUTES)),
-        ("W3", json(403, login), AuthRequired, Session, None),
-        ("W3", json(400, login), AuthRequired, Session, None),
-        ("W3", json(401, r#"{"message":"","status":"fail"}"#), AuthRequired, Session, None),
-        (
-            "W4",
-            to("https://www.instagram.com/accounts/login/?next=/api/"),
-            AuthRequired,
-            Session,
-            None,
-        ),
-        ("W4", to("/accounts/login/?next=%2F"), AuthRequired, Session, None),
-        ("W5", html(200, "<title>Login</title> LoginAndSignupPage"), AuthRequired, Session, None),
-        ("W5", html(200, "<a href=\"/accounts/login/\">"), AuthRequired, Session, None),
-        ("W6", html(200, "<form action=\"/challenge/1/\">"), ChallengeRequired, Session, None),
-        ("W6", html(201, "<html>wall</html>"), Malformed, Proxy, None),
-        ("W6", to("/challenge/?next=/"), ChallengeRequired, Session, None),
-        ("W7", to("/"), Malformed, Session, None),
-        ("W7", to("https://www.instagram.com/"), Malformed, Session, None),
-        (
-            "W8",
-            json(
-                400,
-                r#"{"message":"checkpoint_required","checkpoint_url":"/challenge/?next=/","lock":false,"flow_render_type":0,"status":"fail"}"#,
-            ),
-            ChallengeRequired,
-            Session,
-            None,
-        ),
-        ("W9", json(400, challenge), ChallengeRequired, Session, None),
-        (
-            "W9",
-            json(400, &challenge.replace("/challenge/1/", "/suspended/")),
-            Permanent,
-            Session,
-            None,
-        ),
-        ("W9", to("/accounts/suspended/"), Permanent, Session, None),
-        ("W10", html(404, "Not Found"), ChallengeRequired, Session, None),
-        ("W10", exchange(404, &[], "Not Found"), ChallengeRequired, Session, None),
-        (
-            "W11",
-            json(
-                400,
-                r#"{"message":"feedback_required","spam":true,"feedback_title":"Try Again Later","status":"fail"}"#,
-            ),
-            Blocked,
-            Session,
-            Some(24 * 60 * MINUTES),
-        ),
-        (
-            "W12",
-            json(
-                400,
-                r#"{"message":"consent_required","consent_data":{"headline":"x"},"status":"fail"}"#,
-            ),
-            ChallengeRequired,
-            Session,
-            None,
-        ),
-        (
-            "W13",
-            json(400, r#"{"message":"useragent mismatch","status":"fail"}"#),
-            Permanent,
-            Ours,
-            None,
-        ),
-        (
-            "W14",
-            json(400, r#"{"error_type":"rate_limit_error","status":"fail"}"#),
-            RateLimited,
-            Session,
-            Some(660),
-        ),
-        (
-            "W14",
-            json(400, r#"{"error_type":"sentry_block","status":"fail"}"#),
-            Blocked,
-            Proxy,
-            None,
-        ),
-        ("W14", json(400, r#"{"message":"user_blocked","status":"fail"}"#), Blocked, Proxy, None),
-        (
-            "W16",
-            json(
-                400,
-                r#"{"message":"The username you entered doesn't appear to belong to an account.","status":"fail"}"#,
-            ),
-            Blocked,
-            Proxy,
-            None,
-        ),
-        (
-            "W17",
-            html(404, "<html>Sorry, this page isn't available.</html>"),
-            Malformed,
-            Proxy,
-            None,
-        ),
-        ("W18", json(200, r#"{"status":"fail","message":"odd"}"#), Transient, Endpoint, None),
-        (
-            "W18",
-            json(200, r#"{"status":"fail","message":{"errors":["odd"]}}"#),
-            Transient,
-            Endpoint,
-            None,
-        ),
-        (
-            "W18",
-            json(200, r#"{"status":"fail","message":"checkpoint_required"}"#),
-            ChallengeRequired,
-            Session,
-            None,
-        ),
-        (
-            "W19",
-            json(
-                200,
-                r#"{"data":null,"errors":[{"summary":"Login required","message":"x"}],"status":"ok"}"#,
-            ),
-            AuthRequired,
-            Session,
-            None,
-        ),
-        (
-            "W19",
-            json(200, r#"{"data":null,"errors":[{"summary":"Incorrect Query"}],"status":"ok"}"#),
-            Permanent,
-            Ours,
-            None,
-        ),
-        ("W20", html(500, "<html>"), Transient, Endpoint, None),
-        ("W20", json(503, r#"{"message":"Oops, an error occurred."}"#), Transient, Endpoint, None),
-        ("W20", html(560, ""), Transient, Endpoint, None),
-        ("W20", html(408, ""), Transient, Endpoint, None),
-        ("W21", json(200, r#"{"data":{"user":{"id"#), Malformed, Endpoint, None),
-        ("W21", json(200, ""), Malformed, Endpoint, None),
-        ("W21", json(200, "<html>"), Malformed, Endpoint, None),
-        (
-            "W22",
-            json(400, r#"{"message":"Invalid reel id list","status":"fail"}"#),
-            Malformed,
-            Endpoint,
-            None,
-        ),
-        ("W22", json(201, r#"{"status":"ok"}"#), Malformed, Endpoint, None),
-        (
-            "wall",
-            exchange(403, &[("cf-mitigated", "challenge"), ("content-type", HTML)], "<html>"),
-            Blocked,
-            Proxy,
-            None,
-        ),
-        (
-            "captive",
-            html(200, "<html>Welcome to our hotel. Log in!</html>"),
-            Malformed,
-            Proxy,
-            None,
-        ),
-        ("captive", to("http://portal.hotel.test/accounts/login/"), Malformed, Proxy, None),
-        ("captive", to("//portal.hotel.test"), Malformed, Proxy, None),
-        (
-            "type",
-            exchange(200, &[("content-type", "text/plain")], r#"{"status":"ok"}"#),
-            Malformed,
-            Proxy,
-            None,
-        ),
-        ("type", exchange(200, &[], r#"{"status":"ok"}"#), Malformed, Proxy, None),
-        ("407", html(407, ""), Blocked, Proxy, None),
-    ];
-    for (row, exchange, class, scope, rest) in rows {
-        let fault = classify(exchange).expect_err(row);
-        assert_eq!((fault.class, fault.scope), (*class, *scope), "{row}: {fault}");
-        let rest = rest.map(|seconds| NOW + Duration::from_secs(seconds));
-        assert_eq!(fault.until, rest, "{row}: {fault}");
-        assert!(fault.message.starts_with("profile answered "), "{fault}");
-    }
-}
-
-#[test]
 fn answers_about_the_target_are_no_faults() {
     for (row, exchange, meaning) in [
         (
@@ -240,6 +41,7 @@ fn answers_about_the_target_are_no_faults() {
             Meaning::NotFound,
         ),
         ("W17", json(404, r#"{"message":"User not found","status":"fail"}"#), Meaning::NotFound),
+        ("W17", html(404, "<html><h2>Sorry, this page isn't available.</h2>"), Meaning::NotFound),
         ("ok", json(200, r#"{"data":{},"status":"ok"}"#), Meaning::Answer),
     ] {
         assert_eq!(classify(&exchange), Ok(meaning), "{row}");
@@ -256,8 +58,32 @@ fn without_a_proxy_our_own_way_pays() {
     assert_eq!(direct(html(200, "<html>")), (Class::Malformed, Scope::Endpoint));
     let wall = exchange(403, &[("cf-mitigated", "challenge")], "");
     assert_eq!(direct(wall), (Class::Blocked, Scope::App));
+    let wait = json(401, r#"{"message":"Please wait a few minutes before you try again."}"#);
+    assert_eq!(direct(wait), (Class::RateLimited, Scope::Session));
     let banned = json(400, r#"{"error_type":"sentry_block"}"#);
     assert_eq!(direct(banned), (Class::Blocked, Scope::App));
+}
+
+#[test]
+fn the_private_host_counts_in_a_longer_window() {
+    let mut limit = json(429, "");
+    limit.host = "i.instagram.com".to_owned();
+    let fault = classify(&limit).unwrap_err();
+    assert_eq!(fault.until, Some(NOW + Duration::from_secs(1_800)));
+}
+
+#[test]
+fn an_answer_that_takes_the_session_away_asks_for_a_login() {
+    let wait = r#"{"message":"Please wait a few minutes before you try again.","require_login":true,"status":"fail"}"#;
+    for (cookie, class) in [
+        ("sessionid=\"\"; Max-Age=0; Path=/; Domain=.instagram.com", Class::AuthRequired),
+        ("sessionid=; expires=Thu, 01-Jan-1970 00:00:00 GMT", Class::AuthRequired),
+        ("sessionid=4200%3Anew; Max-Age=100", Class::RateLimited),
+        ("rur=; Max-Age=0", Class::RateLimited),
+    ] {
+        let headers = [("content-type", JSON), ("set-cookie", cookie)];
+        assert_eq!(classify(&exchange(401, &headers, wait)).unwrap_err().class, class, "{cookie}");
+    }
 }
 
 #[test]
@@ -297,12 +123,14 @@ fn a_shape_that_nobody_knows_is_malformed() {
     for body in [
         r#"{"reels":null,"reels_media":[],"status":"ok"}"#,
         r#"{"status":"ok"}"#,
-        r#"{"reels":{}}"#,
         r#"{"reels":{},"status":"maybe"}"#,
     ] {
         let fault = read(&json(200, body), |body| parse_reels(body).map(|_| ())).unwrap_err();
         assert_eq!((fault.class, fault.scope), (Class::Malformed, Scope::Endpoint), "{body}");
     }
+    // Without its status it need not be the platform's.
+    let foreign = read(&json(200, r#"{"reels":{}}"#), |body| parse_reels(body).map(|_| ()));
+    assert_eq!(foreign.unwrap_err().scope, Scope::Proxy);
     let ok = json(200, r#"{"reels":{},"status":"ok"}"#);
     assert!(read(&ok, parse_reels).is_ok());
     let null = json(200, r#"{"data":null,"errors":[{"message":"Login required"}],"status":"ok"}"#);
