@@ -17,6 +17,10 @@ use crate::targets::{UTF_16, is_utf16};
 /// A longer list of proxies is a mistake.
 const MAX_LIST: u64 = 64 * 1024 * 1024;
 
+/// What is said to who names a secret instead of the file that holds it.
+const NO_FILE: &str = "this names no file but looks like a secret, which others can see here; \
+                       write it into a file, and name that";
+
 /// Warnings of one kind are told one by one up to this many.
 const TOLD: usize = 3;
 
@@ -40,8 +44,12 @@ pub(crate) fn sessions(paths: &[PathBuf]) -> anyhow::Result<Sessions> {
     for path in paths {
         for file in session_files(path)? {
             let name = shown(&file.display().to_string());
-            let bytes = read_file(&file, import::MAX_FILE as u64)
-                .with_context(|| format!("session {name}"))?;
+            let bytes = read_file(&file, import::MAX_FILE as u64).map_err(|error| {
+                match name == file.display().to_string() {
+                    true => error.context(format!("session {name}")),
+                    false => anyhow!("session {name}: {NO_FILE}"),
+                }
+            })?;
             let label = import::label(&file.file_name().unwrap_or_default().to_string_lossy());
             let read =
                 import::read(label, &bytes).map_err(|error| anyhow!("session {name}: {error}"))?;
@@ -105,7 +113,8 @@ fn open_files(files: &[String]) -> Option<String> {
     let told = files.iter().take(TOLD).map(String::as_str).collect::<Vec<_>>().join(", ");
     match files.len() {
         0 => None,
-        1..=TOLD => Some(format!("other users of this machine can read {told}: chmod 600 it")),
+        1 => Some(format!("other users of this machine can read {told}: chmod 600 it")),
+        2..=TOLD => Some(format!("other users of this machine can read {told}: chmod 600 them")),
         more => Some(format!(
             "other users of this machine can read {told} and {} more: chmod 600 them",
             more - TOLD
@@ -143,11 +152,12 @@ pub(crate) fn authority(path: &Path) -> anyhow::Result<Vec<u8>> {
     })
 }
 
-/// Reads a list of proxies: one address per line.
+/// Reads a list of proxies, one address per line; with a warning if others can read passwords in
+/// it.
 ///
 /// # Errors
 /// If the file cannot be read, a line is no proxy, or there is none; the text names file and line.
-pub(crate) fn proxies(path: &Path) -> anyhow::Result<Vec<Proxy>> {
+pub(crate) fn proxies(path: &Path) -> anyhow::Result<(Vec<Proxy>, Option<String>)> {
     let shown = shown(&path.display().to_string());
     let bytes =
         read_file(path, MAX_LIST).with_context(|| format!("cannot read the proxy list {shown}"))?;
@@ -162,10 +172,13 @@ pub(crate) fn proxies(path: &Path) -> anyhow::Result<Vec<Proxy>> {
         let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
         anyhow!("{shown}:{line}: this is not UTF-8 text")
     })?;
-    read_list(text).map_err(|error| match error {
+    let proxies = read_list(text).map_err(|error| match error {
         InvalidProxyList::Line { line, why } => anyhow!("{shown}:{line}: {why}"),
         other => anyhow!("{shown}: {other}"),
-    })
+    })?;
+    let secret = proxies.iter().any(|proxy| proxy.url().credentials().is_some());
+    let warning = if secret && is_open(path) { open_files(&[shown]) } else { None };
+    Ok((proxies, warning))
 }
 
 #[cfg(test)]
@@ -236,6 +249,17 @@ mod tests {
         let [warning] = &found.warnings[..] else { panic!("{:?}", found.warnings) };
         assert!(warning.contains("/a, ") && !warning.contains("/b"), "{warning}");
         assert!(warning.ends_with("/d and 1 more: chmod 600 them"), "{warning}");
+
+        let list = folder.path().join("proxies");
+        for (text, mode, warns) in [
+            ("u:p@a.test:1", 0o644, true),
+            ("u:p@a.test:1", 0o600, false),
+            ("a.test:1", 0o644, false),
+        ] {
+            write(&list, text);
+            fs::set_permissions(&list, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(proxies(&list).unwrap().1.is_some(), warns, "{text} {mode:o}");
+        }
     }
 
     #[test]
@@ -261,8 +285,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.txt");
         fs::write(&path, "# ours\n\nhttp://u:p@a.test:1\nb.test:2 # second\nb.test:2\n").unwrap();
-        let ids: Vec<_> =
-            proxies(&path).unwrap().iter().map(|proxy| proxy.id().to_string()).collect();
+        let (found, _) = proxies(&path).unwrap();
+        let ids: Vec<_> = found.iter().map(|proxy| proxy.id().to_string()).collect();
         assert_eq!(ids, ["http://a.test:1", "http://b.test:2"]);
         for (bytes, want) in [
             (b"a.test:1\nhttp://u:PLANTED@b.test:none\n".as_slice(), "p.txt:2: the port"),

@@ -53,10 +53,12 @@ impl World {
             bail!(NO_SESSION);
         };
         let found = credentials::sessions(&paths.0)?;
-        found.warnings.iter().for_each(|warning| voice.say(warning));
+        let (proxies, warning) =
+            settings.proxies.as_deref().map(credentials::proxies).transpose()?.unzip();
+        found.warnings.iter().chain(&warning.flatten()).for_each(|warning| voice.say(warning));
         Ok(Self {
             sessions: found.records,
-            proxies: settings.proxies.as_deref().map(credentials::proxies).transpose()?,
+            proxies,
             addresses: Addresses {
                 graph: settings.graph_base_url.clone(),
                 web: Some(settings.base_url.clone()),

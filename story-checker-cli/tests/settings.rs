@@ -66,7 +66,11 @@ fn sessions_and_proxies_that_are_none_are_named() {
         (&["--session", "missing.txt"], "error: session missing.txt: "),
         (&["--session", "short.txt"], "error: session short.txt: line 2 "),
         (&["--session", "other.txt"], "error: session other.txt: "),
-        (&["--session", "http://user:PLANTED@a.test"], "error: session http://[redacted]@a.test: "),
+        (&["--session", "http://u:PLANTED@a.test"], "error: session http://[redacted]@a.test: "),
+        (
+            &["--session", "4200000001%3APLANTED-PLANTED-PLANTED%3A28"],
+            "error: session [redacted]: this names no file but looks like a secret",
+        ),
         (&["--demo", "--session", "other.txt"], "error: the argument '--demo' cannot be used"),
         (&["--max-batch", "0", "--demo"], "error: invalid value '0' for '--max-batch"),
         (&["--session-limit", "often", "--demo"], "error: invalid value 'often'"),

@@ -159,7 +159,8 @@ fn why(report: &Report, now: Timestamp) -> String {
         }
         Verdict::NoStory if fact.is_empty() => "no live item".to_owned(),
         Verdict::NoStory if *report.target.platform() == Platform::INSTAGRAM => {
-            format!("{fact}; no live item")
+            let weak = if report.evidence.weak { ", as far as this API shows" } else { "" };
+            format!("{fact}; no live item{weak}")
         }
         _ => fact.to_owned(),
     }
@@ -192,6 +193,14 @@ bakery     unknown                             the platform asks to wait [rate_l
 ";
         assert_eq!(table(&reports(), None), want);
         assert_eq!(table(&[], None), "");
+    }
+
+    #[test]
+    fn a_weak_no_says_so() {
+        let mut weak = report("cafe", Verdict::NoStory);
+        weak.evidence.weak = true;
+        let text = table(&[weak], None);
+        assert!(text.ends_with("public; no live item, as far as this API shows\n"), "{text}");
     }
 
     #[test]
