@@ -83,7 +83,7 @@ impl<'a> Round<'a> {
     }
 
     async fn go(&mut self) -> Result<(), Stop> {
-        if !self.web.api.has_cookie(self.session, "sessionid", self.cx.now()) {
+        if !self.web.api.has_cookie(self.session, "sessionid", self.started) {
             let text = "the session has no sessionid cookie that is still good: log in and import \
                         its cookies again";
             return Err(Stop::All(Fault::new(Class::AuthRequired, Scope::Session, text)));

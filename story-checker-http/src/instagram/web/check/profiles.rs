@@ -22,7 +22,7 @@ impl Round<'_> {
                 return;
             }
         };
-        let now = self.cx.now();
+        let now = self.started;
         for (slot, stored) in self.slots.iter_mut().zip(stored) {
             let config = &self.web.config;
             let (State::Open, Some(stored)) = (&slot.state, stored) else { continue };
