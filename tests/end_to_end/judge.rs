@@ -11,6 +11,7 @@ use story_checker_core::engine::{
 use story_checker_core::gate::Limits;
 use story_checker_core::proxy::{Proxy, StaticProxySource};
 use story_checker_core::queue::InMemoryJobQueue;
+use story_checker_core::retry::RetryPolicy;
 use story_checker_core::session::{
     Cookie, InMemorySessionStore, SessionRecord, SessionState, SessionStore,
 };
@@ -34,11 +35,11 @@ const PROXIES: usize = 20;
 
 /// A platform in process, 20 proxies, and the engines that ask it: one for the web API and X, one
 /// for the Graph API, which answers for the same kind of target.
-struct Court {
-    platform: Arc<Platform>,
+pub(super) struct Court {
+    pub(super) platform: Arc<Platform>,
     sessions: Arc<InMemorySessionStore>,
-    engines: [EngineHandle; 2],
-    events: [Subscription; 2],
+    pub(super) engines: [EngineHandle; 2],
+    pub(super) events: [Subscription; 2],
     told: Vec<String>,
 }
 
@@ -82,6 +83,16 @@ impl Verdicts {
 
 impl Court {
     async fn open(seed: u64, accounts: usize, sessions: usize, x_tokens: usize) -> Self {
+        Self::with_policy(seed, accounts, sessions, x_tokens, RetryPolicy::default()).await
+    }
+
+    pub(super) async fn with_policy(
+        seed: u64,
+        accounts: usize,
+        sessions: usize,
+        x_tokens: usize,
+        policy: RetryPolicy,
+    ) -> Self {
         let start = SimTime::from_unix_secs(START);
         let issued = start.saturating_sub(DAY);
         let config = SimConfig::new(seed)
@@ -112,6 +123,7 @@ impl Court {
         let build = |checkers: Vec<Arc<dyn Checker>>| {
             let mut config = EngineConfig::default();
             config.seed = Some(seed);
+            config.retry = policy.clone();
             // The platform has no limits here; its 429s come from the mix.
             config.limits.insert("instagram-web".into(), Limits::default());
             let builder = checkers
@@ -224,7 +236,7 @@ impl Court {
         (word, sorted(truth.items.iter().map(|item| id(item.pk))))
     }
 
-    async fn states(&self) -> BTreeMap<String, SessionState> {
+    pub(super) async fn states(&self) -> BTreeMap<String, SessionState> {
         let records = self.sessions.list(None, 10_000).await.unwrap();
         records.into_iter().map(|record| (record.id.to_string(), record.state)).collect()
     }

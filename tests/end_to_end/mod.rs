@@ -1,5 +1,6 @@
 //! The whole engine against the simulated platform, which knows the truth.
 
+mod catalogue;
 mod judge;
 mod official;
 mod sessions;

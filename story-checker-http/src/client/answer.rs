@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
+use serde_json::Value;
 use story_checker_core::{Class, Fault, RequestRecord, Scope, Timestamp};
 
 /// One request and its answer, as far as a classifier needs to know.
@@ -101,6 +102,12 @@ impl Exchange {
         let tell = "JSON that is not the platform's: this connection may lead to somebody else; check \
                     the proxy, and if that stays, update this checker";
         self.fault(Class::Malformed, self.way_out(Class::Malformed), tell)
+    }
+
+    /// Whether this body has none of the fields that the platform's answers have: then it is somebody
+    /// else's.
+    pub(crate) fn is_foreign(body: &Value, marks: &[&str]) -> bool {
+        marks.iter().all(|mark| body.get(mark).is_none())
     }
 
     /// Whether it comes out of a cache on the way: then it is an old answer, perhaps to somebody else.

@@ -119,7 +119,7 @@ pub(super) fn read<'a, T>(
     asked: Option<&str>,
     parse: impl FnOnce(&'a [u8]) -> Result<T, BodyError>,
 ) -> Result<Read<T>, Fault> {
-    let shape = if exchange.status == StatusCode::OK && exchange.is_json() {
+    let shape = if exchange.status == StatusCode::OK && exchange.is_json() && !exchange.is_old() {
         match parse(&exchange.body) {
             Ok(answer) => return Ok(Read::Answer(answer)),
             Err(error) => Some(error),
@@ -129,6 +129,9 @@ pub(super) fn read<'a, T>(
     };
     classify(exchange, asked, shape).map(Read::Standing)
 }
+
+/// Each answer of the platform has one of these fields.
+const MARKS: &[&str] = &["data", "detail", "errors", "meta", "title", "type"];
 
 /// What an answer without data means. In order: redirect, whose answer it is, content type, JSON, the
 /// body's own words.
@@ -146,6 +149,9 @@ fn classify(
     if let Some(fault) = exchange.of_somebody_else() {
         return Err(fault);
     }
+    if exchange.is_old() {
+        return Err(exchange.old_answer());
+    }
     if !exchange.is_json() {
         // A text or page of anybody may cost neither token nor app.
         return Err(match exchange.status.as_u16() {
@@ -161,6 +167,9 @@ fn classify(
             return Err(exchange.fault(Class::Malformed, Scope::Endpoint, text));
         }
     };
+    if exchange.status == StatusCode::OK && Exchange::is_foreign(&body, MARKS) {
+        return Err(exchange.foreign_json());
+    }
     let problems = Problem::all(body);
     match shape.filter(|_| problems.is_empty()) {
         Some(error) => Err(malformed(exchange, &error.to_string())),

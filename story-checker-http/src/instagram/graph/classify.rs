@@ -35,6 +35,9 @@ struct Row {
 const HOUR: Option<Duration> = Some(Duration::from_secs(3_600));
 const DAY: Option<Duration> = Some(Duration::from_secs(86_400));
 
+/// Each answer of the platform has one of these fields.
+const MARKS: &[&str] = &["access_token", "business_discovery", "data", "error", "id", "paging"];
+
 /// G110: an answer to a look-up, and a fault elsewhere.
 const NOT_FOUND: (i64, i64) = (110, 2_207_013);
 
@@ -146,7 +149,7 @@ pub(super) fn read<'a, T>(
     exchange: &'a Exchange,
     parse: impl FnOnce(&'a [u8]) -> Result<T, BodyError>,
 ) -> Result<Option<T>, Fault> {
-    let shape = if exchange.status == StatusCode::OK && is_json(exchange) {
+    let shape = if exchange.status == StatusCode::OK && is_json(exchange) && !exchange.is_old() {
         match parse(&exchange.body) {
             Ok(answer) => return Ok(Some(answer)),
             Err(error) => error,
@@ -184,6 +187,9 @@ pub(super) fn classify(exchange: &Exchange) -> Result<Meaning, Fault> {
     if let Some(fault) = exchange.of_somebody_else() {
         return Err(fault);
     }
+    if exchange.is_old() {
+        return Err(exchange.old_answer());
+    }
     if !is_json(exchange) {
         return Err(wordless(exchange).unwrap_or_else(|| exchange.foreign_page()));
     }
@@ -195,6 +201,9 @@ pub(super) fn classify(exchange: &Exchange) -> Result<Meaning, Fault> {
             return Err(wordless(exchange).unwrap_or_else(broken));
         }
     };
+    if exchange.status == StatusCode::OK && Exchange::is_foreign(&body, MARKS) {
+        return Err(exchange.foreign_json());
+    }
     match &body["error"] {
         Value::Null if exchange.status == StatusCode::OK => Ok(Meaning::Answer),
         Value::Null => Err(wordless(exchange).unwrap_or_else(|| unknown(exchange, "no code"))),

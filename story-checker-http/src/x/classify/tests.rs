@@ -143,7 +143,8 @@ fn every_row_of_the_catalogue() {
         ("", inline("brand-new", "x"), Malformed, Endpoint, None),
         ("", json(404, r#"{"title":"Not Found","type":"about:blank"}"#), Malformed, Endpoint, None),
         ("", json(404, "{}"), Malformed, Endpoint, None),
-        ("", json(200, "{}"), Malformed, Endpoint, None),
+        // None of the marks of the platform.
+        ("", json(200, "{}"), Malformed, Proxy, None),
         ("", json(200, r#"{"meta":{"result_count":3}}"#), Malformed, Endpoint, None),
         ("", json(200, r#"{"data":[{"id"#), Malformed, Endpoint, None),
         ("", json(200, ""), Malformed, Endpoint, None),
