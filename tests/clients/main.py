@@ -1,4 +1,4 @@
-"""Starts the simulator, lets the clients look at it, and judges what it saw: `main.py SIMULATOR`."""
+"""Starts the simulator, lets the clients look, and judges what it saw: `main.py SIMULATOR`."""
 
 import importlib
 import importlib.metadata
@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 
+import readme
 from checks import Checks
 from simulator import Simulator
 
@@ -16,7 +17,7 @@ WORLD = (
     + ["--http-proxies", "1", "--expect-proxy", "--sessions", "4"]
     + ["--x-tokens", "2", "--x-spelling", "tweet"]
 )
-# What a client that uses each session once at a time and always by the proxy must not be counted as.
+# What no client is counted for that comes by the proxy and uses a session once at a time.
 FAULTS = (
     "direct_requests",
     "limits_broken",
@@ -42,6 +43,9 @@ def main(binary):
             look.check(checks, sim)
             audit(checks, sim)
             look.check_refusals(checks, sim)
+    with tempfile.TemporaryDirectory() as folder:
+        every.append(Checks("README.md"))
+        readme.check(every[-1], binary, folder)
     passed = sum(checks.passed for checks in every)
     failed = sum(checks.failed for checks in every)
     print(f"clients: {passed} passed, {failed} failed")

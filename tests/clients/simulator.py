@@ -58,7 +58,8 @@ class Simulator:
 
     def bearer_token(self, number):
         """A token of the X API."""
-        return json.loads((self.folder / "tokens" / f"x_{number}.x.json").read_text())["bearer_token"]
+        file = self.folder / "tokens" / f"x_{number}.x.json"
+        return json.loads(file.read_text())["bearer_token"]
 
     def get(self, path, **parameters):
         return self._ask("GET", path, parameters)

@@ -79,8 +79,9 @@ def profiles(checks, client, truth):
     """One account by name and by id."""
     name, number, kind = truth["name"], truth["id"], truth["kind"]
     profile = Profile.from_username(client.context, name)
-    ids = (profile.userid, Profile.from_id(client.context, number).userid, client.check_profile_id(name).userid)
-    checks.equal(f"{name}: one id by name, by id and by check_profile_id", ids, (number,) * 3)
+    others = Profile.from_id(client.context, number), client.check_profile_id(name)
+    ids = [same.userid for same in (profile, *others)]
+    checks.equal(f"{name}: one id by name, by id and by check_profile_id", ids, [number] * 3)
     # What is private and can be seen nevertheless is followed.
     closed = profile.is_private and not profile.followed_by_viewer
     story = bool(profile.has_viewable_story) if profile.is_private else profile.has_public_story
@@ -100,7 +101,8 @@ def stories(checks, client, truths, active):
         name, count = truth["name"], len(truth["items"])
         with checks.works(f"stories of {name}"):
             said = items(found[truth["id"]])
-            checks.equal(f"{name}: pk, times, kind and addresses of {count}", said, true_items(truth))
+            what = f"{name}: pk, times, kind and addresses of {count}"
+            checks.equal(what, said, true_items(truth))
 
 
 def items(story):
