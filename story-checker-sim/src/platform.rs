@@ -90,7 +90,7 @@ impl Platform {
     /// Answers a request to the platform itself, and audits it.
     pub(crate) fn serve(&self, request: &Request<'_>, now: Timestamp, peer: &Peer) -> Plan {
         let (api, route) = (Api::of(request), Route::of(request));
-        let sessionid = request.cookie("sessionid").filter(|_| api == Api::Web);
+        let sessionid = request.session_id().filter(|_| api == Api::Web);
         let (session, arrival) = {
             let mut traffic = self.traffic();
             let session = sessionid.and_then(|id| traffic.find(&id));
@@ -150,10 +150,10 @@ impl Platform {
         if session.is_some() && arrival.ordinal.is_multiple_of(COOKIE_EVERY) {
             let cookie =
                 format!("rur=RVA.{draw:016x}; Domain=.instagram.com; Path=/; HttpOnly; Secure");
-            insert(&mut plan.headers, "set-cookie", cookie);
+            add(&mut plan.headers, "set-cookie", cookie);
             if arrival.ordinal == 0 {
                 let claim = format!("hmac.AR{:016x}{draw:016x}", hash::mix(draw));
-                insert(&mut plan.headers, "x-ig-set-www-claim", claim);
+                add(&mut plan.headers, "x-ig-set-www-claim", claim);
             }
         }
         plan.delay = delay(self.config.latency, draw) + Duration::from_millis(outcome.delay_ms);
@@ -372,8 +372,8 @@ fn date(second: u64) -> HeaderValue {
     HeaderValue::try_from(text).expect("a date is plain text")
 }
 
-fn insert(headers: &mut HeaderMap, name: &'static str, value: String) {
-    headers.insert(name, HeaderValue::try_from(value).expect("hex digits are plain text"));
+fn add(headers: &mut HeaderMap, name: &'static str, value: String) {
+    headers.append(name, HeaderValue::try_from(value).expect("hex digits are plain text"));
 }
 
 fn delay(latency: Latency, draw: u64) -> Duration {

@@ -7,7 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderMap, Method, Uri, header};
 use serde::{Deserialize, Serialize};
 
-/// A request as the platform sees it. The head is all that it looks at, but for the admin API.
+use crate::app_token;
+
+/// A request as the platform sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     method: &'a Method,
@@ -65,19 +67,33 @@ impl<'a> Request<'a> {
 
     /// The decoded values of a query parameter, in order.
     pub(crate) fn params(&self, name: &'a str) -> impl Iterator<Item = Cow<'a, [u8]>> {
-        self.uri
-            .query()
-            .unwrap_or("")
-            .split('&')
-            .filter_map(move |part| part.split_once('=').filter(|(key, _)| *key == name))
-            .map(|(_, value)| percent_decode(value.as_bytes(), true))
+        values(self.uri.query().unwrap_or(""), name)
+    }
+
+    /// The decoded values of a field of the form in the body, in order.
+    pub(crate) fn fields(&self, name: &'a str) -> impl Iterator<Item = Cow<'a, [u8]>> {
+        values(str::from_utf8(self.body).unwrap_or(""), name)
+    }
+
+    /// What says which session of the web API this is: the cookie of a browser, or the token that the
+    /// app makes of it.
+    pub(crate) fn session_id(&self) -> Option<Cow<'a, [u8]>> {
+        let token = || app_token::session_id(self.bearer()?);
+        let decoded = |id: String| Cow::Owned(percent_decode(id.as_bytes(), false).into_owned());
+        self.cookie("sessionid").or_else(|| token().map(decoded))
+    }
+
+    /// Whether it comes from the app: that one carries a token instead of cookies.
+    pub(crate) fn is_from_app(&self) -> bool {
+        self.bearer().is_some_and(|token| app_token::session_id(token).is_some())
     }
 
     /// Whether a part of the path, or a word in a parameter, is this name or id.
     pub(crate) fn names(&self, target: &str) -> bool {
         let word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_');
-        let query = self.uri.query().unwrap_or("").split('&');
-        let mut values = query.filter_map(|part| part.split_once('=')).map(|(_, value)| value);
+        let parts = [self.uri.query().unwrap_or(""), str::from_utf8(self.body).unwrap_or("")];
+        let parts = parts.into_iter().flat_map(|text| text.split('&'));
+        let mut values = parts.filter_map(|part| part.split_once('=')).map(|(_, value)| value);
         self.segments().any(|segment| segment.eq_ignore_ascii_case(target))
             || values.any(|value| {
                 percent_decode(value.as_bytes(), true)
@@ -103,6 +119,13 @@ impl<'a, B> From<&'a http::Request<B>> for Request<'a> {
     fn from(request: &'a http::Request<B>) -> Self {
         Self::new(request.method(), request.uri(), request.headers())
     }
+}
+
+/// The decoded values behind a name in `a=1&b=2`.
+fn values<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = Cow<'a, [u8]>> {
+    text.split('&')
+        .filter_map(move |part| part.split_once('=').filter(|(key, _)| *key == name))
+        .map(|(_, value)| percent_decode(value.as_bytes(), true))
 }
 
 /// Decodes `%41` (and `+` in a query); what is no escape stays as it is.
@@ -215,6 +238,16 @@ pub enum Route {
     UserInfo,
     /// Accounts by a part of their name: `/web/search/topsearch/`.
     Search,
+    /// The page that a browser begins with: `/`.
+    HomePage,
+    /// The page of a profile: `/NAME/`.
+    ProfilePage,
+    /// A profile by id: a POST to `/graphql/query` or `/api/graphql` with the number of that query.
+    GraphqlProfile,
+    /// Whether everybody may see a story: `/graphql/query/` with the hash of that query.
+    GraphqlPublicStory,
+    /// The followed accounts with a story: `/graphql/query/` with the hash of that query.
+    GraphqlTray,
     /// Graph API: the stories of the token's own account, `/vN.N/ID/stories`.
     GraphStories,
     /// Graph API: one object by id, `/vN.N/ID`.
@@ -258,7 +291,7 @@ impl Api {
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Other,
         Self::Profile,
         Self::Reels,
@@ -268,6 +301,11 @@ impl Route {
         Self::Tray,
         Self::UserInfo,
         Self::Search,
+        Self::HomePage,
+        Self::ProfilePage,
+        Self::GraphqlProfile,
+        Self::GraphqlPublicStory,
+        Self::GraphqlTray,
         Self::GraphStories,
         Self::GraphMedia,
         Self::GraphDiscovery,
@@ -278,15 +316,35 @@ impl Route {
         Self::XSearch,
     ];
 
-    /// The query hash of "who am I".
-    const VIEWER_HASH: &'static [u8] = b"d6f4427fbe92d846298cf93df0b937d3";
-    /// The query hash of reels.
-    const REELS_HASH: &'static [u8] = b"303a4ae99711322310f25250d988f3b7";
+    /// The query hashes of GraphQL. domain: endpoints, instaloader.
+    const HASHES: [(&'static [u8], Self); 4] = [
+        (b"d6f4427fbe92d846298cf93df0b937d3", Self::Viewer),
+        (b"303a4ae99711322310f25250d988f3b7", Self::GraphqlReels),
+        (b"9ca88e465c3f866a76f7adee3871bdd8", Self::GraphqlPublicStory),
+        (b"d15efd8c0c5b23f0ef71f18bf363c704", Self::GraphqlTray),
+    ];
+    /// The number of the query for a profile, instaloader.
+    const PROFILE_DOC: &'static [u8] = b"27937681195819736";
 
     pub(crate) fn of(request: &Request<'_>) -> Self {
-        if request.method() != Method::GET {
-            return Self::Other;
+        match *request.method() {
+            Method::GET => Self::of_get(request),
+            Method::POST => Self::of_post(request),
+            _ => Self::Other,
         }
+    }
+
+    fn of_post(request: &Request<'_>) -> Self {
+        let is_query =
+            matches!(request.path().trim_end_matches('/'), "/graphql/query" | "/api/graphql");
+        if is_query && request.fields("doc_id").any(|doc| *doc == *Self::PROFILE_DOC) {
+            Self::GraphqlProfile
+        } else {
+            Self::Other
+        }
+    }
+
+    fn of_get(request: &Request<'_>) -> Self {
         // Paths of the web API end with a slash, which is an empty segment here.
         let mut segments = request.segments();
         let mut next = || segments.next();
@@ -299,16 +357,12 @@ impl Route {
             ["api", "v1", "feed", "user", _, "story", ""] => Self::UserStory,
             ["api", "v1", "users", _, "info", "", "\0"] => Self::UserInfo,
             ["web", "search", "topsearch", "", "\0", ..] => Self::Search,
-            ["graphql", "query", "", "\0", ..] => {
+            ["graphql", "query", "", "\0", ..] | ["graphql", "query", "\0", ..] => {
                 let asks = |known: &[u8]| request.params("query_hash").any(|hash| *hash == *known);
-                if asks(Self::VIEWER_HASH) {
-                    Self::Viewer
-                } else if asks(Self::REELS_HASH) {
-                    Self::GraphqlReels
-                } else {
-                    Self::Other
-                }
+                let known = Self::HASHES.into_iter().find(|(hash, _)| asks(hash));
+                known.map_or(Self::Other, |(_, route)| route)
             }
+            ["", "\0", ..] => Self::HomePage,
             ["refresh_access_token", "\0", ..] => Self::GraphRefresh,
             [version, _, "stories", "\0", ..] if is_version(version) => Self::GraphStories,
             [version, _, "\0", ..] if is_version(version) => {
@@ -325,6 +379,7 @@ impl Route {
             ["2", "users", "by", "\0", ..] => Self::XUsersBy,
             ["2", "users", _, "tweets", "\0", ..] => Self::XTimeline,
             ["2", "tweets", "search", "recent", "\0", ..] => Self::XSearch,
+            [name, "", "\0", ..] if !PLACES.contains(&name) => Self::ProfilePage,
             _ => Self::Other,
         }
     }
@@ -340,6 +395,11 @@ impl Route {
             Self::Tray => "tray",
             Self::UserInfo => "user_info",
             Self::Search => "search",
+            Self::HomePage => "home_page",
+            Self::ProfilePage => "profile_page",
+            Self::GraphqlProfile => "graphql_profile",
+            Self::GraphqlPublicStory => "graphql_public_story",
+            Self::GraphqlTray => "graphql_tray",
             Self::GraphStories => "graph_stories",
             Self::GraphMedia => "graph_media",
             Self::GraphDiscovery => "graph_discovery",
@@ -351,6 +411,9 @@ impl Route {
         }
     }
 }
+
+/// Pages whose names nobody can have.
+const PLACES: [&str; 6] = ["2", "accounts", "api", "challenge", "explore", "graphql"];
 
 /// `v25.0` and the like.
 fn is_version(segment: &str) -> bool {
@@ -388,7 +451,11 @@ mod tests {
     fn endpoints_are_told_apart_by_path_and_query() {
         let headers = HeaderMap::new();
         for (path, api, route) in [
-            ("/", Api::Web, Route::Other),
+            ("/", Api::Web, Route::HomePage),
+            ("/tea.house/", Api::Web, Route::ProfilePage),
+            ("/tea.house", Api::Web, Route::Other),
+            ("/tea.house/reels/", Api::Web, Route::Other),
+            ("/challenge/?next=/", Api::Web, Route::Other),
             ("/api/v1/users/web_profile_info/?username=a", Api::Web, Route::Profile),
             ("/api/v1/users/web_profile_info", Api::Web, Route::Other),
             ("/api/v1/users/web_profile_info/more/", Api::Web, Route::Other),
@@ -403,6 +470,11 @@ mod tests {
                 "/graphql/query/?query_hash=303a4ae99711322310f25250d988f3b7",
                 Api::Web,
                 Route::GraphqlReels,
+            ),
+            (
+                "/graphql/query?query_hash=d15efd8c0c5b23f0ef71f18bf363c704",
+                Api::Web,
+                Route::GraphqlTray,
             ),
             ("/v25.0/1784/stories?fields=id", Api::Graph, Route::GraphStories),
             ("/v25.0/1784?fields=id", Api::Graph, Route::GraphMedia),
@@ -424,6 +496,21 @@ mod tests {
             let request = Request::new(&Method::GET, &uri, &headers);
             assert_eq!((Api::of(&request), Route::of(&request)), (api, route), "{path}");
         }
+    }
+
+    #[test]
+    fn a_query_is_known_by_its_number() {
+        let headers = HeaderMap::new();
+        let route = |path: &str, body: &[u8]| {
+            let uri: Uri = path.parse().unwrap();
+            Route::of(&Request::new(&Method::POST, &uri, &headers).with_body(body))
+        };
+        let body = b"variables=%7B%7D&doc_id=27937681195819736";
+        assert_eq!(route("/graphql/query", body), Route::GraphqlProfile);
+        assert_eq!(route("/graphql/query/", body), Route::GraphqlProfile);
+        assert_eq!(route("/api/graphql", body), Route::GraphqlProfile);
+        assert_eq!(route("/graphql/query", b"doc_id=1"), Route::Other);
+        assert_eq!(route("/api/v1/feed/reels_tray/", body), Route::Other);
     }
 
     #[test]

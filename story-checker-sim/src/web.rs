@@ -1,11 +1,13 @@
 //! The web API of Instagram.
 
 use http::StatusCode;
+use http::header::{HeaderValue, SET_COOKIE};
 use serde::Deserialize;
 
 use crate::accounts::{Account, VIEWER_BASE, numbered_name};
 use crate::answer::{Answer, Asked};
 use crate::form::Form;
+use crate::hash;
 use crate::render::{self, Reel};
 use crate::request::Route;
 use crate::traffic::{SessionState, Traffic};
@@ -28,10 +30,14 @@ pub(crate) fn answer(
     if asked.route == Route::Other {
         return Answer::named("W17-html");
     }
-    if !asked.request.has_header("x-ig-app-id") {
-        return Answer::named("W13");
-    }
     let viewer = session.filter(|_| state == Some(SessionState::LoggedIn));
+    match asked.route {
+        // What a browser navigates to.
+        Route::HomePage => return home_page(asked, viewer),
+        Route::ProfilePage => return profile_page(asked),
+        _ if !asked.request.has_header("x-ig-app-id") => return Answer::named("W13"),
+        _ => {}
+    }
     match (asked.route, viewer) {
         // The trap: the same empty lists as for accounts without a story.
         (Route::Reels, None) => match reel_ids(asked) {
@@ -39,7 +45,7 @@ pub(crate) fn answer(
             None => too_many(),
         },
         (Route::GraphqlReels, None) => Answer::json(StatusCode::OK, render::EMPTY_GRAPHQL_REELS),
-        (Route::Viewer, None) => Answer::named("W17-null"),
+        (Route::Viewer | Route::GraphqlTray, None) => Answer::named("W17-null"),
         (Route::Profile | Route::Search, None) => Answer::named("W2"),
         (_, None) => Answer::named("W3"),
         (Route::Profile, _) => profile(asked),
@@ -48,6 +54,12 @@ pub(crate) fn answer(
             None => too_many(),
         },
         (Route::GraphqlReels, _) => graphql_reels(asked),
+        (Route::GraphqlProfile, _) => graphql_profile(asked),
+        (Route::GraphqlPublicStory, _) => graphql_public_story(asked),
+        (Route::GraphqlTray, _) => {
+            let accounts = followed(asked);
+            Answer::json(StatusCode::OK, render::graphql_tray(accounts.iter()))
+        }
         (Route::UserStory, _) => user_story(asked, pad),
         (Route::UserInfo, _) => user_info(asked),
         (Route::Tray, _) => tray(asked),
@@ -66,6 +78,28 @@ fn refusal(state: Option<SessionState>) -> Option<&'static str> {
         SessionState::Challenged => Some("W8"),
         SessionState::Suspended => Some("W9-suspended"),
         SessionState::LoggedIn | SessionState::LoggedOut => None,
+    }
+}
+
+/// The page that gives a browser what its queries need: a cookie, and tokens that nobody checks.
+fn home_page(asked: &Asked<'_>, viewer: Option<usize>) -> Answer {
+    let draw = hash::mix(asked.now.unix_secs());
+    let answer =
+        Answer::html(render::home_page(draw, viewer.map(|index| VIEWER_BASE + index as u64)));
+    if asked.request.cookie("csrftoken").is_some_and(|token| !token.is_empty()) {
+        return answer;
+    }
+    let cookie = format!("csrftoken={draw:016x}; Domain=.instagram.com; Path=/; Secure");
+    let cookie = HeaderValue::try_from(cookie).expect("hex digits are plain text");
+    answer.with_header(SET_COOKIE, cookie)
+}
+
+/// The same for everybody, as a visitor without a session sees it.
+fn profile_page(asked: &Asked<'_>) -> Answer {
+    let name = asked.request.segment(0).as_bytes();
+    match asked.accounts.by_name(name, asked.now).filter(Account::has_name) {
+        Some(account) => Answer::html(render::profile_page(&account)),
+        None => Answer::named("W17-html"),
     }
 }
 
@@ -99,14 +133,20 @@ fn by_segment(asked: &Asked<'_>, index: usize) -> Option<Account> {
     asked.accounts.by_id(id, asked.now)
 }
 
-fn tray(asked: &Asked<'_>) -> Answer {
-    let accounts: Vec<_> = (0..TRAY)
+/// The accounts in the tray.
+fn followed(asked: &Asked<'_>) -> Vec<Account> {
+    (0..TRAY)
         .filter_map(|number| asked.accounts.by_name(numbered_name(number).as_bytes(), asked.now))
-        .collect();
-    let shown = accounts.iter().filter(|account| !account.visible().is_empty());
+        .filter(|account| !account.visible().is_empty())
+        .collect()
+}
+
+fn tray(asked: &Asked<'_>) -> Answer {
+    let accounts = followed(asked);
     // Only the first ones come with their items.
     let form = |index, account| asked.form_for(account).or((index > 1).then_some(Form::Stub));
-    let reels: Vec<_> = shown
+    let reels: Vec<_> = accounts
+        .iter()
         .enumerate()
         .filter_map(|(index, account)| Reel::new(account, form(index, account), asked.now))
         .filter(|reel| !reel.is_null())
@@ -142,13 +182,45 @@ fn graphql_reels(asked: &Asked<'_>) -> Answer {
     let Ok(Variables { reel_ids }) = serde_json::from_slice(&variables) else {
         return Answer::named("W19-query");
     };
-    let ids = reel_ids.iter().map(|id| match id {
-        serde_json::Value::String(text) => text.parse().ok(),
-        id => id.as_u64(),
-    });
-    match distinct(ids) {
+    match distinct(reel_ids.iter().map(number)) {
         Some(ids) => with_reels(asked, &ids, render::graphql_reels),
         None => too_many(),
+    }
+}
+
+fn graphql_profile(asked: &Asked<'_>) -> Answer {
+    let variables = asked.request.fields("variables").next().unwrap_or_default();
+    by_variable(asked, &variables, "id", render::graphql_profile)
+}
+
+fn graphql_public_story(asked: &Asked<'_>) -> Answer {
+    let variables = asked.request.params("variables").next().unwrap_or_default();
+    by_variable(asked, &variables, "user_id", render::graphql_public_story)
+}
+
+/// An answer about the account whose id is a variable of the query.
+fn by_variable(
+    asked: &Asked<'_>,
+    variables: &[u8],
+    name: &str,
+    render: impl FnOnce(&Account) -> String,
+) -> Answer {
+    let Ok(variables) = serde_json::from_slice::<serde_json::Value>(variables) else {
+        return Answer::named("W19-query");
+    };
+    let account =
+        variables.get(name).and_then(number).and_then(|id| asked.accounts.by_id(id, asked.now));
+    match account.filter(Account::exists) {
+        Some(account) => Answer::json(StatusCode::OK, render(&account)),
+        None => Answer::named("W17-null"),
+    }
+}
+
+/// An id: a number, or one in a text.
+fn number(value: &serde_json::Value) -> Option<u64> {
+    match value {
+        serde_json::Value::String(text) => text.parse().ok(),
+        value => value.as_u64(),
     }
 }
 

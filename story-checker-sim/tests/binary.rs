@@ -25,7 +25,7 @@ fn it_says_where_it_listens_writes_its_files_and_ends_on_sigterm() {
         .arg(path("ca.pem"))
         .arg("--write-sessions")
         .arg(path("sessions"))
-        .args(["--graph-tokens", "2", "--x-tokens", "1"])
+        .args(["--graph-tokens", "2", "--x-tokens", "1", "--x-spelling", "tweet"])
         .arg("--write-tokens")
         .arg(path("tokens"))
         .arg("--write-proxies")

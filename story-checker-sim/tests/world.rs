@@ -216,7 +216,12 @@ fn odd_requests_get_the_answers_of_the_contract() {
     }
     let path = "/api/v1/feed/reels_media/?reel_ids=tea_house&reel_ids=";
     assert_eq!(answer(&platform, Some(0), path, NOON).1["reels"], json!({}));
-    for path in ["/", "/tea_house/", "/graphql/query/?query_hash=1", "/api/v1/feed/reels_media"] {
+    for path in [
+        "/tea_house",
+        "/tea_house/reels/",
+        "/graphql/query/?query_hash=1",
+        "/api/v1/feed/reels_media",
+    ] {
         let plan = get(&platform, Some(0), path, NOON);
         assert_eq!(plan.status, StatusCode::NOT_FOUND);
         assert_eq!(plan.headers["content-type"], "text/html; charset=utf-8");

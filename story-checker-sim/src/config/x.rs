@@ -1,9 +1,10 @@
 //! The settings of the simulated X API.
 
 use std::num::NonZeroU32;
+use std::str::FromStr;
 use std::time::Duration;
 
-use super::{ConfigError, Limit};
+use super::{ConfigError, Limit, ParseError};
 
 /// What the limits of X count in.
 const WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -183,6 +184,19 @@ pub enum XSpelling {
     /// Now this, now that.
     #[default]
     Either,
+}
+
+impl FromStr for XSpelling {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match text {
+            "tweet" => Ok(Self::Tweet),
+            "post" => Ok(Self::Post),
+            "either" => Ok(Self::Either),
+            _ => Err(ParseError::Spelling),
+        }
+    }
 }
 
 /// Which host the types of problems name.

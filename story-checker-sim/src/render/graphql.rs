@@ -1,10 +1,11 @@
-//! Reels as GraphQL writes them.
+//! Reels and profiles as GraphQL writes them.
 
 use std::fmt::{self, Write};
 
 use super::reel::Reel;
-use crate::accounts::TruthItem;
+use crate::accounts::{Account, AccountKind, TruthItem};
 use crate::form::Form;
+use crate::hash;
 
 /// The answer about the reels of accounts; accounts without one are left out.
 pub(crate) fn reels(reels: &[Reel<'_>]) -> String {
@@ -22,6 +23,68 @@ pub(crate) fn reels(reels: &[Reel<'_>]) -> String {
     }
     out.push_str(r#"]},"status":"ok"}"#);
     out
+}
+
+/// The answer about the followed accounts: who has a story.
+pub(crate) fn tray<'a>(accounts: impl Iterator<Item = &'a Account>) -> String {
+    let edges: Vec<_> = accounts
+        .map(|account| {
+            let Account { name, id, .. } = account;
+            let latest = account.visible().last().map_or(0, |story| story.taken_at.unix_secs());
+            format!(
+                concat!(
+                    r#"{{"node":{{"__typename":"GraphReel","id":"{id}","latest_reel_media":{latest},"#,
+                    r#""seen":null,"owner":{{"__typename":"GraphUser","id":"{id}","#,
+                    r#""username":"{name}"}}}}}}"#,
+                ),
+                id = id,
+                latest = latest,
+                name = name,
+            )
+        })
+        .collect();
+    format!(
+        r#"{{"data":{{"user":{{"feed_reels_tray":{{"edge_reels_tray_to_reel":{{"edges":[{}]}}}}}}}},"status":"ok"}}"#,
+        edges.join(",")
+    )
+}
+
+/// The answer about one account: whether everybody may see a story of it.
+pub(crate) fn public_story(account: &Account) -> String {
+    let Account { name, id, kind, .. } = account;
+    let shows = *kind == AccountKind::Public && !account.visible().is_empty();
+    format!(
+        r#"{{"data":{{"user":{{"id":"{id}","username":"{name}","has_public_story":{shows}}}}},"status":"ok"}}"#
+    )
+}
+
+/// The answer about one profile by id, as the page of a viewer asks for it.
+pub(crate) fn profile(account: &Account) -> String {
+    let Account { name, id, key, kind, .. } = account;
+    let latest = account.visible().last().map_or(0, |story| story.taken_at.unix_secs());
+    let picture = format!("https://cdn.sim.test/v/{id}_s320x320.jpg");
+    format!(
+        concat!(
+            r#"{{"data":{{"user":{{"pk":"{id}","id":"{id}","username":"{name}","#,
+            r#""full_name":"{full_name}","biography":"","external_url":null,"#,
+            r#""is_private":{private},"is_verified":false,"is_business":false,"#,
+            r#""media_count":{posts},"follower_count":{followers},"following_count":{follows},"#,
+            r#""latest_reel_media":{latest},"profile_pic_url":"{picture}","#,
+            r#""hd_profile_pic_url_info":{{"url":"{picture}"}},"friendship_status":"#,
+            r#"{{"following":{followed},"followed_by":false,"blocking":false,"#,
+            r#""incoming_request":false,"outgoing_request":false}}}}}},"status":"ok"}}"#,
+        ),
+        id = id,
+        name = name,
+        full_name = name.replace(['.', '_'], " "),
+        private = account.is_private(),
+        posts = hash::pair(*key, 22) % 5_000,
+        followers = hash::pair(*key, 20) % 100_000,
+        follows = hash::pair(*key, 21) % 2_000,
+        latest = latest,
+        picture = picture,
+        followed = *kind == AccountKind::PrivateFollowed,
+    )
 }
 
 fn write_reel(out: &mut String, reel: &Reel<'_>) -> fmt::Result {
