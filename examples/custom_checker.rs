@@ -1,14 +1,10 @@
-//! A platform of your own: implement `Checker`, and the engine does the rest.
-//!
-//! The platform here is a shop whose "stories" are today's offers. It answers from a table, where a
-//! real checker would send requests.
+//! A platform of your own: implement `Checker`, and the engine does the rest. What it asks of you:
+//! `docs/CHECKERS.md`. Here a street of shops has offers of today for "stories", and answers from a
+//! match, where a real checker would send a request.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use std::fmt;
-use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use story_checker_core::checker::{CheckContext, Checker, CheckerProfile};
@@ -16,92 +12,87 @@ use story_checker_core::engine::{Engine, Event, Overflow, SubmitOptions};
 use story_checker_core::queue::InMemoryJobQueue;
 use story_checker_core::session::InMemorySessionStore;
 use story_checker_core::{
-    Class, Clock, Evidence, Fault, Item, MediaKind, Platform, Report, Scope, SystemClock, Target,
-    Timings, Verdict,
+    Class, Evidence, Fault, Item, MediaKind, Platform, Report, Scope, SystemClock, Target, Timings,
+    Verdict,
 };
 
+/// All that the street's errors mean: what kind of fault, and whose. Who pays, and what happens to
+/// the job, follows from the charges table of core.
+const ERRORS: &[(u16, Class, Scope, &str)] = &[
+    (401, Class::Permanent, Scope::App, "the street does not know us: register at its office"),
+    (410, Class::Permanent, Scope::Target, "the shop has closed: take it off the list"),
+    (429, Class::RateLimited, Scope::App, "we have asked too often"),
+    (503, Class::Transient, Scope::Endpoint, "the street is flooded for the moment"),
+];
+
 #[derive(Debug)]
-struct ShopChecker {
-    profile: CheckerProfile,
-}
+struct ShopChecker(CheckerProfile);
 
 impl ShopChecker {
-    fn new() -> anyhow::Result<Self> {
-        let mut profile = CheckerProfile::new(Platform::new("shop")?);
-        // The shop answers for up to ten accounts in one request.
-        profile.max_batch = NonZeroUsize::new(10).unwrap_or(NonZeroUsize::MIN);
-        profile.endpoints = vec!["offers"];
-        Ok(Self { profile })
+    async fn ask(&self, target: &Target, cx: &CheckContext) -> Result<Report, Fault> {
+        // Every request takes a pass, so that limits hold whoever sends.
+        let mut pass = cx.pass("offers").await?;
+        pass.mark_sent();
+        let (status, offers): (u16, &[&str]) = match target.handle() {
+            "tea_house" => (200, &["oolong", "a pot"]),
+            "old_mill" => (410, &[]),
+            "nobody" => (404, &[]),
+            _ => (200, &[]),
+        };
+        let answer = match (status, offers) {
+            (404, _) => Ok((Verdict::NotFound, "the street has no such shop")),
+            (200, []) => Ok((Verdict::NoStory, "the list of offers is complete and empty")),
+            (200, _) => Ok((Verdict::Active, "the list holds offers of today")),
+            _ => Err(match ERRORS.iter().find(|(error, ..)| *error == status) {
+                Some(&(_, class, scope, tell)) => Fault::new(class, scope, tell),
+                // What nobody knows is never an answer.
+                None => Fault::new(Class::Malformed, Scope::Endpoint, "an unknown answer"),
+            }),
+        };
+        pass.settle(answer.as_ref().err(), Duration::from_secs(60));
+        let (verdict, fact) = answer?;
+        let item = |offer: &&str| Item::new(*offer, MediaKind::Image, cx.now());
+        let evidence = Evidence::new("shop/1").with_fact(fact);
+        let timings = Timings::new(cx.now(), Duration::ZERO);
+        Ok(Report::new(target.clone(), verdict, evidence, timings)
+            .with_items(offers.iter().map(item).collect()))
     }
 }
 
 impl fmt::Display for ShopChecker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("shop checker")
+        f.write_str("shop/1")
     }
 }
 
 #[async_trait]
 impl Checker for ShopChecker {
     fn profile(&self) -> &CheckerProfile {
-        &self.profile
+        &self.0
     }
 
     async fn check(&self, targets: &[Target], cx: &CheckContext) -> Vec<Result<Report, Fault>> {
-        // Every request takes a pass, so that limits hold whoever sends.
-        let mut pass = match cx.pass("offers").await {
-            Ok(pass) => pass,
-            Err(fault) => return targets.iter().map(|_| Err(fault.clone())).collect(),
-        };
-        pass.mark_sent();
-        let started = cx.now();
-        let answers = targets.iter().map(|target| {
-            let evidence = Evidence::new("shop/1").with_fact("the offers of today were complete");
-            let report = |verdict| {
-                Report::new(
-                    target.clone(),
-                    verdict,
-                    evidence,
-                    Timings::new(started, Duration::ZERO),
-                )
-            };
-            match target.handle() {
-                "tea_house" => {
-                    let offer = Item::new("offer-1", MediaKind::Image, started);
-                    Ok(report(Verdict::Active).with_items(vec![offer]))
-                }
-                "flaky" => Err(Fault::new(Class::Permanent, Scope::Target, "the shop has closed")),
-                _ => Ok(report(Verdict::NoStory)),
-            }
-        });
-        let answers = answers.collect();
-        pass.settle(None, Duration::ZERO);
-        answers
+        // There is one: the profile allows no more in a call.
+        vec![self.ask(&targets[0], cx).await]
     }
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let mut profile = CheckerProfile::new(Platform::new("shop")?);
+    profile.endpoints = vec!["offers"];
+    let clock = Arc::new(SystemClock::new());
     let engine = Engine::builder()
-        .checker(Arc::new(ShopChecker::new()?))
-        .queue(Arc::new(InMemoryJobQueue::new(Arc::clone(&clock))))
-        .sessions(Arc::new(InMemorySessionStore::new(clock)))
-        .build()?
-        .start()
-        .await?;
+        .checker(Arc::new(ShopChecker(profile)))
+        .queue(Arc::new(InMemoryJobQueue::new(Arc::clone(&clock) as _)))
+        .sessions(Arc::new(InMemorySessionStore::new(clock)));
+    let engine = engine.build()?.start().await?;
     let mut events = engine.subscribe(64, Overflow::Wait);
-    let targets = ["shop/account/tea_house", "shop/account/book_nook", "shop/account/flaky"];
-    let targets: Result<Vec<Target>, _> = targets.into_iter().map(str::parse).collect();
-    let submitted = engine.submit(targets?, SubmitOptions::default()).await?;
-    let mut left = submitted.accepted;
-    while left > 0
-        && let Some(event) = events.next().await
-    {
-        if let Event::Reported { report, .. } = event {
-            println!("{:<12} {}", report.target.handle(), report.verdict.as_str());
-            left -= 1;
-        }
+    for name in ["tea_house", "book_nook", "nobody", "old_mill"] {
+        let target = format!("shop/account/{name}").parse()?;
+        engine.submit([target], SubmitOptions::default()).await?;
+        let Some(Event::Reported { report, .. }) = events.next().await else { continue };
+        println!("{name:<10} {:?}", report.verdict);
     }
     engine.shutdown(Duration::from_secs(5)).await;
     Ok(())

@@ -1,6 +1,8 @@
 //! Runs the compiled benches: `bench [NAME…]`, `bench --list`. Usually called by `benches/run`.
 
+mod canned;
 mod http_overhead;
+mod parse;
 mod platform;
 mod process;
 
@@ -13,11 +15,18 @@ use story_checker_benches::{Bench, run};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Every compiled bench, in the order in which they run.
-const BENCHES: &[Bench] = &[Bench::new(
-    "http_overhead",
-    "the whole engine over HTTP against a bare reqwest loop; requests per answer; memory",
-    http_overhead::run,
-)];
+const BENCHES: &[Bench] = &[
+    Bench::new(
+        "http_overhead",
+        "the whole engine over HTTP against a bare reqwest loop; requests per answer; memory",
+        http_overhead::run,
+    ),
+    Bench::new(
+        "parse",
+        "understanding an answer of 3 kB: parsers alone, and whole checks without network",
+        parse::run,
+    ),
+];
 
 fn main() -> ExitCode {
     let names: Vec<String> = env::args().skip(1).collect();

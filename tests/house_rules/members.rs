@@ -106,7 +106,10 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
         for entry in fs::read_dir(&folder).expect("the folder is readable") {
             let path = entry.expect("the folder is readable").path();
             if path.is_dir() {
-                folders.push(path);
+                // A package of its own inside is no part of this one.
+                if !path.join("Cargo.toml").exists() {
+                    folders.push(path);
+                }
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 files.push(path);
             }

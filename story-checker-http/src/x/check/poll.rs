@@ -48,7 +48,8 @@ impl Poll {
             Start::Post(last) => post.first_id > last,
             Start::Window(window) => now.since(post.at) < window,
         });
-        posts.sort_by_key(|post| (post.at, post.id));
+        // If one is there twice, the one with media counts.
+        posts.sort_by_key(|post| (post.at, post.id, post.item.is_none()));
         posts.dedup_by_key(|post| post.id);
         let count = posts.len();
         let items: Vec<_> = posts.into_iter().filter_map(|post| post.item).collect();

@@ -67,6 +67,17 @@ fn only_what_is_younger_than_the_window_counts() {
 }
 
 #[test]
+fn a_post_that_is_there_twice_counts_with_its_media() {
+    let bare = r#"{"id":"5","author_id":"7","created_at":"2026-11-21T08:00:00.000Z"}"#;
+    let media = bare.replace('}', r#","attachments":{"media_keys":["3_5"]}}"#);
+    for (first, second) in [(bare, &*media), (&media, bare)] {
+        let body = format!(r#"{{"data":[{first},{second}],"meta":{{"result_count":2}}}}"#);
+        let outcome = outcome(&body, Start::Window(DAY)).unwrap();
+        assert_eq!((outcome.verdict.clone(), ids(&outcome)), (Verdict::Active, vec!["5"]));
+    }
+}
+
+#[test]
 fn after_a_post_only_newer_ones_count_and_an_edited_one_is_not_new() {
     let at = "2026-11-21T08:00:00.000Z";
     let body = posts(&[
