@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::{Held, Kind, Leased, Pair, Pool, State, Waiting};
+use super::line::{Kind, Leased, Waiting};
+use super::{Held, Pair, Pool, State};
 use crate::checker::GateKeys;
 use crate::clock::Timestamp;
 use crate::error::Result;
