@@ -8,7 +8,7 @@ use super::context::CheckContext;
 use super::profile::CheckerProfile;
 use crate::error::{Error, Result};
 use crate::fault::{Class, Fault, Scope};
-use crate::report::{Report, Verdict};
+use crate::report::Report;
 use crate::target::Target;
 
 type Answer = std::result::Result<Report, Fault>;
@@ -53,7 +53,7 @@ impl Fallback {
         Ok(Self { checkers, profile, confirm_weak: true })
     }
 
-    /// Whether a [weak](crate::Evidence::weak) "no story" is put before the next checker too, whose
+    /// Whether a [weak](crate::Evidence::weak) answer is put before the next checker too, whose
     /// answer then counts. Default yes. If there is no further answer, the weak one stands.
     #[must_use]
     pub fn with_confirm_weak(mut self, confirm_weak: bool) -> Self {
@@ -151,9 +151,9 @@ impl State {
         let weak_stands = matches!(self.answer, Some(Ok(_))) && answer.is_err();
         let said = match &answer {
             Ok(report) => {
-                let weak = report.evidence.weak && report.verdict == Verdict::NoStory;
-                self.done = !(weak && confirm);
-                format!("{checker} saw no story, as far as it shows")
+                self.done = !(report.evidence.weak && confirm);
+                let verdict = report.verdict.as_str().replace('_', " ");
+                format!("{checker} said {verdict}, as far as it shows")
             }
             Err(fault) => {
                 self.done = fault.class == Class::Cancelled;
