@@ -148,6 +148,10 @@ fn the_profile_is_what_all_of_them_can_do() {
     assert_eq!(profile.kinds, [TargetKind::Account]);
     assert_eq!(profile.max_batch.get(), 20);
     assert_eq!((profile.session.clone(), &*profile.app), (Some(kind()), "web"));
+    assert!(profile.session_optional, "the first can go on without");
+    for all_alike in [vec![graph_profile()], vec![web_profile(), web_profile()]] {
+        assert!(!make(all_alike).unwrap().profile().session_optional);
+    }
     assert_eq!(fallback.to_string(), "one, then one");
 
     let mut tags = graph_profile();

@@ -23,6 +23,10 @@ type Answer = std::result::Result<Report, Fault>;
 /// The check runs on the session of the first checker that needs one. A checker with another kind
 /// of session, or none, runs on a [loan](CheckContext::lend): its faults, names and limits are its
 /// own.
+///
+/// While there is no session for the first, those that do not need it go on without
+/// ([`CheckerProfile::session_optional`]). A target that they cannot answer for waits for the end of
+/// a rest, at no cost, or ends as unknown if only the operator can bring a session.
 #[derive(Debug)]
 pub struct Fallback {
     checkers: Vec<Arc<dyn Checker>>,
@@ -43,6 +47,9 @@ impl Fallback {
         let host = profiles().find(|profile| profile.session.is_some()).unwrap_or(first);
         let mut profile = host.clone();
         profile.kinds.retain(|kind| profiles().all(|one| one.kinds.contains(kind)));
+        // Who needs another kind of session, or none, can go on without this one.
+        profile.session_optional = profile.session.is_some()
+            && profiles().any(|one| one.session_optional || one.session != profile.session);
         profile.max_batch = profiles().map(|one| one.max_batch).min().unwrap_or(profile.max_batch);
         if profiles().any(|one| one.platform != profile.platform) {
             return invalid("they are of several platforms");
@@ -68,7 +75,9 @@ impl Fallback {
         cx: &CheckContext,
     ) -> Vec<Answer> {
         let profile = checker.profile();
-        if profile.session == self.profile.session {
+        // What the pair has; the check may have to do without.
+        let kind = self.profile.session.as_ref().filter(|_| cx.session().is_some());
+        if profile.session.as_ref() == kind || (kind.is_none() && profile.session_optional) {
             let mut answers = checked(checker, targets, &cx.counted_as(profile)).await;
             for fault in answers.iter_mut().filter_map(|answer| answer.as_mut().err()) {
                 // Whether or not it is the answer in the end.

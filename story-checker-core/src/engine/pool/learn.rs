@@ -54,7 +54,9 @@ impl Pool {
             let mut locked = self.lock();
             locked.forget(&session.lease);
             // The store knows when it, or another, may be leased.
-            locked.kind(&session.kind).ask_at = Timestamp::default();
+            let line = locked.kind(&session.kind);
+            line.ask_at = Timestamp::default();
+            line.blocking = None;
         }
         let session = session.handle.id().clone();
         tracing::warn!(%session, state = state.as_str(), "a session is out of use");

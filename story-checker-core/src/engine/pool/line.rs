@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::ASK_AGAIN;
 use crate::clock::Timestamp;
 use crate::id::{Fence, ProxyId};
+use crate::report::Cause;
 use crate::session::{
     Credentials, SessionChange, SessionHandle, SessionKind, SessionLease, SessionRecord,
     SessionState,
@@ -23,11 +24,15 @@ pub(super) struct Kind {
     pub(super) ask_at: Timestamp,
     /// When the store may have something by itself.
     pub(super) next_at: Option<Timestamp>,
+    /// Why no session can be used, and until when that is believed without counting again.
+    pub(super) blocking: Option<(Timestamp, Cause)>,
 }
 
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) at: Timestamp,
+    /// Nothing is known to change at that time.
+    pub(super) only_looks: bool,
     order: u64,
     pub(super) session: Leased,
 }
@@ -78,8 +83,9 @@ impl Kind {
     pub(super) fn wait(&mut self, session: Leased, at: Option<Timestamp>, now: Timestamp) {
         let order = self.waiting.len() as u64;
         // Without a time only the operator helps: look again once in a while.
+        let only_looks = at.is_none();
         let at = at.unwrap_or(now + ASK_AGAIN);
-        self.waiting.push(Reverse(Waiting { at, order, session }));
+        self.waiting.push(Reverse(Waiting { at, only_looks, order, session }));
     }
 }
 

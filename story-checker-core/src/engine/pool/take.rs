@@ -24,9 +24,23 @@ impl Pool {
     ) -> Result<Vec<Pair>> {
         let now = self.clock.now();
         let Some(kind) = &lane.session else {
-            return Ok(self.take_without_session(&lane.keys, max, now));
+            return Ok(self.take_without_session(Some(&lane.keys), max, now));
         };
-        let (mut pairs, mut homeless) = self.take_ready(&lane.keys, kind, max, now);
+        let pairs = self.take_with_session(&lane.keys, kind, max, now).await?;
+        if pairs.is_empty() && self.goes_without(lane) {
+            return Ok(self.take_without_session(None, max, now));
+        }
+        Ok(pairs)
+    }
+
+    async fn take_with_session(
+        self: &Arc<Self>,
+        keys: &GateKeys,
+        kind: &SessionKind,
+        max: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Pair>> {
+        let (mut pairs, mut homeless) = self.take_ready(keys, kind, max, now);
         let want = max - pairs.len();
         if want > 0 {
             let owner = self.worker.clone();
@@ -35,7 +49,7 @@ impl Pool {
         }
         if !homeless.is_empty() {
             self.settle_in(homeless).await?;
-            let more = self.take_ready(&lane.keys, kind, max - pairs.len(), now);
+            let more = self.take_ready(keys, kind, max - pairs.len(), now);
             pairs.extend(more.0);
             self.wait_for_homes(more.1);
         }
@@ -152,27 +166,27 @@ impl Pool {
         }
     }
 
+    /// Ways out alone. Without `keys`, nothing is sent under the names of the lane itself.
     pub(super) fn take_without_session(
         self: &Arc<Self>,
-        keys: &GateKeys,
+        keys: Option<&GateKeys>,
         max: usize,
         now: Timestamp,
     ) -> Vec<Pair> {
+        let may = |proxy: Option<&Proxy>| {
+            keys.is_none_or(|keys| keys.availability(&self.gate, None, proxy).now > 0)
+        };
         let mut pairs = Vec::new();
         let mut state = self.lock();
         while pairs.len() < max {
             let proxy = match &mut state.proxies {
                 None => None,
-                Some(proxies) => {
-                    let open =
-                        |proxy: &Proxy| keys.availability(&self.gate, None, Some(proxy)).now > 0;
-                    match proxies.take_least_used(now, open) {
-                        Some(proxy) => Some(proxy),
-                        None => break,
-                    }
-                }
+                Some(proxies) => match proxies.take_least_used(now, |proxy| may(Some(proxy))) {
+                    Some(proxy) => Some(proxy),
+                    None => break,
+                },
             };
-            if proxy.is_none() && keys.availability(&self.gate, None, None).now == 0 {
+            if proxy.is_none() && !may(None) {
                 break;
             }
             pairs.push(Pair { pool: Arc::clone(self), session: None, proxy });
