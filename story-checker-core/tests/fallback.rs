@@ -32,10 +32,10 @@ fn graph_profile() -> CheckerProfile {
     profile
 }
 
-fn weak(target: &Target) -> Answer {
+fn weak(target: &Target, verdict: Verdict) -> Answer {
     let mut evidence = Evidence::new("graph/1").with_fact("the list is empty");
     evidence.weak = true;
-    Ok(Report::new(target.clone(), Verdict::NoStory, evidence, Timings::default()))
+    Ok(Report::new(target.clone(), verdict, evidence, Timings::default()))
 }
 
 fn fault(class: Class, scope: Scope, message: &'static str) -> Answer {
@@ -97,20 +97,27 @@ async fn a_cancelled_check_goes_no_further() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_weak_no_story_is_confirmed_and_stands_if_nobody_can() {
-    let web = |target: &Target, _: &CheckContext| match target.handle() {
-        "acct_0" => report(target, Verdict::Active),
-        _ => fault(Class::RateLimited, Scope::Session, "429"),
+async fn a_weak_answer_is_confirmed_and_stands_if_nobody_can() {
+    let graph = |target: &Target, _: &CheckContext| match target.handle() {
+        "acct_2" => weak(target, Verdict::NotFound),
+        _ => weak(target, Verdict::NoStory),
     };
-    let answers = check(&fallback(|target, _| weak(target), web), 2).await;
+    let web = |target: &Target, _: &CheckContext| match target.handle() {
+        "acct_1" => fault(Class::RateLimited, Scope::Session, "429"),
+        _ => report(target, Verdict::Active),
+    };
+    let answers = check(&fallback(graph, web), 3).await;
     let found = answers[0].as_ref().unwrap();
     assert_eq!((&found.verdict, found.evidence.weak), (&Verdict::Active, false));
-    assert_eq!(found.evidence.facts, ["graph/1 saw no story, as far as it shows"]);
+    assert_eq!(found.evidence.facts, ["graph/1 said no story, as far as it shows"]);
+    let found = answers[2].as_ref().unwrap();
+    assert_eq!((&found.verdict, found.evidence.weak), (&Verdict::Active, false));
+    assert_eq!(found.evidence.facts, ["graph/1 said not found, as far as it shows"]);
     let stands = answers[1].as_ref().unwrap();
     assert_eq!((&stands.verdict, stands.evidence.weak), (&Verdict::NoStory, true));
     assert_eq!(stands.evidence.facts[1], "web/1 could not confirm it: 429");
 
-    let trusting = fallback(|target, _| weak(target), |target, _| panic!("{target}"));
+    let trusting = fallback(graph, |target, _| panic!("{target}"));
     let answers = check(&trusting.with_confirm_weak(false), 1).await;
     assert!(answers[0].as_ref().unwrap().evidence.weak);
 }
@@ -141,6 +148,10 @@ fn the_profile_is_what_all_of_them_can_do() {
     assert_eq!(profile.kinds, [TargetKind::Account]);
     assert_eq!(profile.max_batch.get(), 20);
     assert_eq!((profile.session.clone(), &*profile.app), (Some(kind()), "web"));
+    assert!(profile.session_optional, "the first can go on without");
+    for all_alike in [vec![graph_profile()], vec![web_profile(), web_profile()]] {
+        assert!(!make(all_alike).unwrap().profile().session_optional);
+    }
     assert_eq!(fallback.to_string(), "one, then one");
 
     let mut tags = graph_profile();

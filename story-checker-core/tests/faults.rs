@@ -384,3 +384,27 @@ async fn reports_of_one_group_are_independent() {
     assert_eq!(world.checker.seen.lock().unwrap().calls, [4]);
     engine.shutdown(SECOND).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_ends_earlier_is_stopped_on_time_behind_one_that_ends_later() {
+    let checker = Scripted::new(1, |target, _, _| {
+        Step::After(SECOND * 1_000, report(target, Verdict::Active))
+    });
+    let mut world = World::new(checker, 2).await;
+    world.config.retry.max_attempts = 1;
+    let (engine, mut events) = world.start().await;
+    // Once nothing has run for a while, and once behind another.
+    tokio::time::sleep(SECOND * 100).await;
+    engine.submit([target("long")], SubmitOptions::default()).await.unwrap();
+    tokio::time::sleep(SECOND * 10).await;
+    let options = SubmitOptions::default().with_deadline(SECOND * 5);
+    engine.submit([target("short")], options).await.unwrap();
+    for (handle, after) in [("short", 116), ("long", 161)] {
+        let all = reports(&mut events, 1, |_| {}).await;
+        assert_eq!(all[0].target.handle(), handle);
+        assert!(cause(&all[0]).message.contains("the check took longer than"), "{all:?}");
+        let late = world.elapsed().checked_sub(SECOND * after).expect("not before its time");
+        assert!(late < SECOND / 2, "{handle}: {late:?}");
+    }
+    engine.shutdown(SECOND).await;
+}

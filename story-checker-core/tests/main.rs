@@ -10,3 +10,4 @@ mod faults;
 mod loans;
 mod outages;
 mod support;
+mod without_session;

@@ -196,6 +196,43 @@ async fn an_unreachable_session_store_delays_and_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_sessions_are_not_counted_anew_for_every_check_that_finds_none() {
+    let world = World::new(Scripted::new(1, |target, _, _| active(target)), 0).await;
+    let counted = Arc::new(AtomicUsize::new(0));
+    let mut mock = MockSessions::new();
+    mock.expect_lease().returning(|_| Ok(LeasedSessions::default()));
+    mock.expect_renew().returning(|_, _| Ok(vec![]));
+    let count = Arc::clone(&counted);
+    mock.expect_list().returning(move |_, _| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => Err(down("list sessions")),
+        _ => Ok(vec![]),
+    });
+    let none = Acting::new(CheckerProfile::new(Platform::INSTAGRAM), |_, cx| async move {
+        let mut profile = CheckerProfile::new(Platform::INSTAGRAM);
+        profile.session = Some(kind());
+        vec![Err(cx.lend(&profile, None).await.unwrap_err())]
+    });
+    let builder = world.builder_of(none).sessions(Arc::new(mock));
+    let engine = builder.build().unwrap().start().await.unwrap();
+    let mut events = engine.subscribe(100, story_checker_core::engine::Overflow::Wait);
+    for (checks, says, census) in [
+        (1, "import one, or see why the one there is", 1),
+        (20, "there is no session of the kind test: import one", 2),
+        (20, "there is no session of the kind test: import one", 3),
+    ] {
+        tokio::time::sleep(SECOND * 10).await;
+        engine.submit(targets(checks), SubmitOptions::default()).await.unwrap();
+        for report in reports(&mut events, checks, |_| {}).await {
+            let Verdict::Unknown { cause } = &report.verdict else { panic!("{report:?}") };
+            assert_eq!((cause.class, cause.scope), (Class::AuthRequired, Scope::Target));
+            assert!(cause.message.contains(says), "{cause:?}");
+        }
+        assert_eq!(counted.load(Ordering::SeqCst), census);
+    }
+    engine.shutdown(SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_challenge_is_stored_even_if_the_store_fails_at_first() {
     let challenge = || {
         let fault = story_checker_core::Fault::new(

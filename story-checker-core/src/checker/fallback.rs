@@ -8,7 +8,7 @@ use super::context::CheckContext;
 use super::profile::CheckerProfile;
 use crate::error::{Error, Result};
 use crate::fault::{Class, Fault, Scope};
-use crate::report::{Report, Verdict};
+use crate::report::Report;
 use crate::target::Target;
 
 type Answer = std::result::Result<Report, Fault>;
@@ -23,6 +23,10 @@ type Answer = std::result::Result<Report, Fault>;
 /// The check runs on the session of the first checker that needs one. A checker with another kind
 /// of session, or none, runs on a [loan](CheckContext::lend): its faults, names and limits are its
 /// own.
+///
+/// While there is no session for the first, those that do not need it go on without
+/// ([`CheckerProfile::session_optional`]). A target that they cannot answer for waits for the end of
+/// a rest, at no cost, or ends as unknown if only the operator can bring a session.
 #[derive(Debug)]
 pub struct Fallback {
     checkers: Vec<Arc<dyn Checker>>,
@@ -43,6 +47,9 @@ impl Fallback {
         let host = profiles().find(|profile| profile.session.is_some()).unwrap_or(first);
         let mut profile = host.clone();
         profile.kinds.retain(|kind| profiles().all(|one| one.kinds.contains(kind)));
+        // Who needs another kind of session, or none, can go on without this one.
+        profile.session_optional = profile.session.is_some()
+            && profiles().any(|one| one.session_optional || one.session != profile.session);
         profile.max_batch = profiles().map(|one| one.max_batch).min().unwrap_or(profile.max_batch);
         if profiles().any(|one| one.platform != profile.platform) {
             return invalid("they are of several platforms");
@@ -53,7 +60,7 @@ impl Fallback {
         Ok(Self { checkers, profile, confirm_weak: true })
     }
 
-    /// Whether a [weak](crate::Evidence::weak) "no story" is put before the next checker too, whose
+    /// Whether a [weak](crate::Evidence::weak) answer is put before the next checker too, whose
     /// answer then counts. Default yes. If there is no further answer, the weak one stands.
     #[must_use]
     pub fn with_confirm_weak(mut self, confirm_weak: bool) -> Self {
@@ -68,7 +75,9 @@ impl Fallback {
         cx: &CheckContext,
     ) -> Vec<Answer> {
         let profile = checker.profile();
-        if profile.session == self.profile.session {
+        // What the pair has; the check may have to do without.
+        let kind = self.profile.session.as_ref().filter(|_| cx.session().is_some());
+        if profile.session.as_ref() == kind || (kind.is_none() && profile.session_optional) {
             let mut answers = checked(checker, targets, &cx.counted_as(profile)).await;
             for fault in answers.iter_mut().filter_map(|answer| answer.as_mut().err()) {
                 // Whether or not it is the answer in the end.
@@ -151,9 +160,9 @@ impl State {
         let weak_stands = matches!(self.answer, Some(Ok(_))) && answer.is_err();
         let said = match &answer {
             Ok(report) => {
-                let weak = report.evidence.weak && report.verdict == Verdict::NoStory;
-                self.done = !(weak && confirm);
-                format!("{checker} saw no story, as far as it shows")
+                self.done = !(report.evidence.weak && confirm);
+                let verdict = report.verdict.as_str().replace('_', " ");
+                format!("{checker} said {verdict}, as far as it shows")
             }
             Err(fault) => {
                 self.done = fault.class == Class::Cancelled;

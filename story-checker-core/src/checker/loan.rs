@@ -54,8 +54,8 @@ impl CheckContext {
     /// Faults for the answer of the target, all of which cost nobody anything:
     /// * [`Fault::not_ready`] with the time while the sessions rest or are in use, and while the
     ///   store cannot be reached;
-    /// * [`Class::AuthRequired`] with [`Scope::Target`] if only the operator helps: there is no
-    ///   such session, or it is out of use. It is the target that cannot be asked about; the pair
+    /// * [`Class::AuthRequired`] or [`Class::ChallengeRequired`] with [`Scope::Target`] if only the
+    ///   operator helps: there is no such session, or it is out of use. It is the target that cannot be asked about; the pair
     ///   of the check has nothing to do with it;
     /// * [`Class::Cancelled`] once the check is cancelled.
     ///

@@ -22,6 +22,9 @@ pub struct CheckerProfile {
     pub max_batch: NonZeroUsize,
     /// The kind of session it needs; none if it asks without an identity.
     pub session: Option<SessionKind>,
+    /// It answers for some targets without a session too. Then a check runs on a pair without one
+    /// while no session can be had: none is in use, and none may go soon. Default no.
+    pub session_optional: bool,
     /// The endpoints its requests go to, by the names given to [`CheckContext::pass`](super::CheckContext::pass).
     pub endpoints: Vec<&'static str>,
     /// The quotas it keeps unless the engine is given others.
@@ -38,6 +41,7 @@ impl CheckerProfile {
             kinds: vec![TargetKind::Account],
             max_batch: NonZeroUsize::MIN,
             session: None,
+            session_optional: false,
             endpoints: Vec::new(),
             limits: Limits::default(),
         }

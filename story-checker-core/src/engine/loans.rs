@@ -13,10 +13,10 @@ use super::running::Group;
 use super::shared::Shared;
 use crate::checker::{CheckerProfile, GateKeys, Lender, Lent, nothing_to_lend};
 use crate::clock::Timestamp;
-use crate::fault::Fault;
+use crate::fault::{Fault, Scope};
 use crate::proxy::Proxy;
 use crate::report::Report;
-use crate::session::SessionHandle;
+use crate::session::{SessionHandle, SessionKind};
 
 /// How long a check is put off for a session that is in use, or a store that does not answer.
 const BUSY: Duration = Duration::from_secs(1);
@@ -75,7 +75,7 @@ impl Lender for Desk {
             }
             let Some(at) = at else {
                 return Err(match kind {
-                    Some(kind) => nothing_to_lend(kind, account),
+                    Some(kind) => self.nothing_to_lend(kind, account).await,
                     None => not_ready(profile, account, now + BUSY),
                 });
             };
@@ -97,6 +97,17 @@ impl Desk {
     /// What was noted, once.
     pub(super) fn take_noted(&self) -> Vec<Fault> {
         std::mem::take(&mut self.noted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The fault for sessions that only the operator can bring.
+    async fn nothing_to_lend(&self, kind: &SessionKind, account: Option<&str>) -> Fault {
+        // The census counts all accounts together.
+        if account.is_none()
+            && let Ok(Some(cause)) = self.shared.pool.blocking_lately(kind).await
+        {
+            return Fault::new(cause.class, Scope::Target, cause.message);
+        }
+        nothing_to_lend(kind, account)
     }
 
     /// Looks for a pair in the pool, and then in the store.

@@ -23,7 +23,7 @@ use crate::session::LeaseReply;
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How often to look for jobs of dry lanes while others are busy.
 const LOOK: Duration = Duration::from_millis(20);
-/// How often to look for checks that take too long.
+/// How often to look for checks that take too long, at the most.
 const WATCH: Duration = Duration::from_millis(250);
 /// The longest pause between two tries when a store does not answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -373,13 +373,26 @@ async fn renew(shared: &Shared) -> Result<()> {
 }
 
 /// Stops checks that take too long, and all of them when the engine is aborted. One timer serves
-/// them all.
+/// them all: it sleeps until the first may be late, and does not tick while nothing runs.
 async fn watch_checks(shared: Arc<Shared>) {
+    let mut looked = Instant::now();
     loop {
+        let late = shared.running.late_at().map(|at| at.max(looked + WATCH));
         tokio::select! {
-            () = tokio::time::sleep(WATCH) => shared.running.stop_late(Instant::now()),
+            () = until(late) => {
+                looked = Instant::now();
+                shared.running.stop_late(looked);
+            }
+            () = shared.running.sooner.notified() => {}
             () = shared.abort.cancelled() => return shared.running.stop_all(),
         }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::{Held, Kind, Leased, Pair, Pool, State, Waiting};
+use super::line::{Kind, Leased, Waiting};
+use super::{Held, Pair, Pool, State};
 use crate::checker::GateKeys;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -40,8 +41,9 @@ impl Pool {
     pub(in crate::engine) fn lend(self: &Arc<Self>, wish: Wish<'_>) -> Result<Pair, NoPair> {
         let now = self.clock.now();
         let Some(kind) = wish.kind else {
-            let pair = self.take_without_session(wish.keys, 1, now).pop();
-            return pair.ok_or_else(|| NoPair { at: self.open_at(wish.keys), ..NoPair::default() });
+            let pair = self.take_without_session(Some(wish.keys), 1, now).pop();
+            return pair
+                .ok_or_else(|| NoPair { at: self.open_at(Some(wish.keys)), ..NoPair::default() });
         };
         let mut none = NoPair::default();
         let mut state = self.lock();
@@ -86,16 +88,6 @@ impl Pool {
         }
         self.settle_in(homeless).await?;
         Ok(next_at)
-    }
-
-    /// When something may go out without a session.
-    fn open_at(&self, keys: &GateKeys) -> Option<Timestamp> {
-        let now = self.clock.now();
-        let open_at = match &mut self.lock().proxies {
-            None => Some(now),
-            Some(proxies) => proxies.open_at(now),
-        };
-        open_at.map(|at| at.max(keys.availability(&self.gate, None, None).ready_at))
     }
 }
 

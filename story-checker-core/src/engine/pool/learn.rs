@@ -1,0 +1,159 @@
+//! What comes back to the pool, and from it to the stores: lessons of checks, and idle sessions.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use super::line::Leased;
+use super::{Pair, Pool};
+use crate::clock::Timestamp;
+use crate::engine::event::Event;
+use crate::engine::lesson::{Lesson, ProxyLesson};
+use crate::error::Certainty;
+use crate::proxy::Proxy;
+use crate::session::{LeaseReply, SessionChange, SessionState};
+
+impl Pool {
+    /// Gives a pair back with what its check has taught: stores what must be stored, and only then
+    /// lets the session be used again.
+    pub(in crate::engine) async fn give_back(&self, pair: Pair, lesson: Lesson) {
+        self.learn(pair, lesson).await;
+        self.returned.notify_waiters();
+    }
+
+    async fn learn(&self, mut pair: Pair, lesson: Lesson) {
+        self.teach_proxy(pair.proxy.as_deref(), lesson.proxy).await;
+        let Some(mut session) = pair.session.take() else { return };
+        drop(pair);
+        session.used_at = self.clock.now();
+        let changed = session.handle.take_change();
+        if changed.is_none() && lesson.session.is_none() {
+            self.lock().idle(session);
+            return;
+        }
+        let state = lesson.session.unwrap_or_default();
+        let change = session.change(state.clone());
+        let held = self.save_surely(change).await;
+        if state == SessionState::Valid {
+            let mut locked = self.lock();
+            if held {
+                locked.idle(session);
+            } else {
+                locked.forget(&session.lease);
+            }
+            return;
+        }
+        if held {
+            // A session at rest goes back, so that whoever is there when the rest ends can have it.
+            let released = self.sessions.release(std::slice::from_ref(&session.lease)).await;
+            if let Err(error) = released {
+                tracing::warn!(session = %session.handle.id(), error = &error as &dyn std::error::Error,
+                    "a session's lease could not be given back; it ends by itself");
+            }
+        }
+        {
+            let mut locked = self.lock();
+            locked.forget(&session.lease);
+            // The store knows when it, or another, may be leased.
+            let line = locked.kind(&session.kind);
+            line.ask_at = Timestamp::default();
+            line.blocking = None;
+        }
+        let session = session.handle.id().clone();
+        tracing::warn!(%session, state = state.as_str(), "a session is out of use");
+        self.bus.emit(Event::SessionChanged { session, state }).await;
+    }
+
+    /// Stores a change, trying again while the store does not answer: a challenge must not be
+    /// forgotten. False if the lease is over, or the store is gone for longer than a lease.
+    async fn save_surely(&self, change: SessionChange) -> bool {
+        let give_up = tokio::time::Instant::now() + self.lease;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let error = match self.sessions.save(vec![change.clone()]).await {
+                Ok(replies) => return replies == [LeaseReply::Held],
+                Err(error) => error,
+            };
+            tracing::error!(session = %change.lease.id, error = &error as &dyn std::error::Error,
+                "a session's change could not be stored");
+            let late = tokio::time::Instant::now() + pause > give_up;
+            if late || error.certainty() == Certainty::Permanent {
+                return false;
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    async fn teach_proxy(&self, proxy: Option<&Proxy>, lesson: ProxyLesson) {
+        let Some(id) = proxy.map(Proxy::id) else { return };
+        let changed = {
+            let mut state = self.lock();
+            let Some(proxies) = &mut state.proxies else { return };
+            match lesson {
+                ProxyLesson::Nothing => None,
+                ProxyLesson::Good => {
+                    proxies.succeeded(id);
+                    None
+                }
+                ProxyLesson::Failed { until, reason } => {
+                    proxies.failed(id, self.proxy_failures, until, reason)
+                }
+                ProxyLesson::Rest { until, reason } => proxies.rest(id, until, reason),
+            }
+        };
+        let (Some(state), Some(source)) = (changed, &self.source) else { return };
+        tracing::warn!(proxy = %id, ?state, "a proxy rests");
+        if let Err(error) = source.save(&[(id.clone(), state.clone())]).await {
+            tracing::warn!(proxy = %id, error = &error as &dyn std::error::Error,
+                "a proxy's state could not be stored");
+        }
+        self.bus.emit(Event::ProxyChanged { proxy: id.clone(), state }).await;
+    }
+
+    /// Gives sessions back to the store that were not used since `before`; all of them for `None`.
+    pub(in crate::engine) async fn release_idle(&self, before: Option<Timestamp>) {
+        let is_old = |session: &Leased| before.is_none_or(|before| session.used_at < before);
+        let mut idle = Vec::new();
+        {
+            let mut state = self.lock();
+            for line in state.kinds.values_mut() {
+                let waiting = line.waiting.drain().map(|Reverse(waiting)| waiting);
+                let (old, young): (Vec<_>, Vec<_>) = waiting.partition(|waiting| {
+                    before.is_none_or(|before| waiting.session.used_at < before)
+                });
+                line.waiting = young.into_iter().map(Reverse).collect();
+                idle.extend(old.into_iter().map(|waiting| waiting.session));
+                let ready = std::mem::take(&mut line.ready);
+                let (old, young): (Vec<_>, Vec<_>) = ready.into_iter().partition(is_old);
+                idle.extend(old);
+                line.ready = young.into();
+                line.ask_at = Timestamp::default();
+            }
+        }
+        if idle.is_empty() {
+            return;
+        }
+        let changes: Vec<_> = idle
+            .iter()
+            .filter(|session| session.handle.take_change().is_some())
+            .map(|session| session.change(SessionState::Valid))
+            .collect();
+        let leases: Vec<_> = idle.iter().map(|session| session.lease.clone()).collect();
+        let stored = async {
+            if !changes.is_empty() {
+                self.sessions.save(changes).await?;
+            }
+            self.sessions.release(&leases).await
+        };
+        if let Err(error) = stored.await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "sessions could not be given back; their leases end by themselves"
+            );
+        }
+        let mut state = self.lock();
+        for lease in &leases {
+            state.forget(lease);
+        }
+    }
+}
