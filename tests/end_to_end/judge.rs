@@ -16,6 +16,7 @@ use story_checker_core::session::{
     Cookie, InMemorySessionStore, SessionRecord, SessionState, SessionStore,
 };
 use story_checker_core::{Clock, Report, SessionId, Timestamp, Verdict, VirtualClock};
+use story_checker_http::Transport;
 use story_checker_http::instagram::{
     GraphChecker, GraphConfig, GraphToken, WebChecker, WebConfig, graph_session,
     web_session_from_cookies,
@@ -108,7 +109,7 @@ impl Court {
         let names: Vec<_> = proxies.iter().map(|proxy| proxy.id().to_string()).collect();
         let transport = SimTransport::new(Arc::clone(&platform), SimClock::starting_at(start))
             .with_proxies(names.iter().map(String::as_str));
-        let transport = Arc::new(transport);
+        let transport: Arc<dyn Transport> = Arc::new(transport);
         let clock: Arc<dyn Clock> =
             Arc::new(VirtualClock::starting_at(Timestamp::from_secs(START)));
         let store = Arc::new(InMemorySessionStore::new(Arc::clone(&clock)));
@@ -117,8 +118,8 @@ impl Court {
         let mut web = WebConfig::default();
         // Profiles are as fresh as the truth that they are compared with.
         web.profile_ttl = Duration::from_secs(600);
-        let web: Arc<dyn Checker> = Arc::new(WebChecker::new(transport.clone(), web).unwrap());
-        let x = Arc::new(XChecker::new(transport.clone(), XConfig::default()).unwrap());
+        let web: Arc<dyn Checker> = Arc::new(WebChecker::new(Arc::clone(&transport), web).unwrap());
+        let x = Arc::new(XChecker::new(Arc::clone(&transport), XConfig::default()).unwrap());
         let graph = Arc::new(GraphChecker::new(transport, GraphConfig::default()).unwrap());
         let build = |checkers: Vec<Arc<dyn Checker>>| {
             let mut config = EngineConfig::default();
