@@ -1,5 +1,5 @@
-//! The pool hands out pairs: sessions in line, sessions new from the store, homes for those that have
-//! none.
+//! The pool hands out pairs: sessions in line, sessions new from the store, homes for those that
+//! have none.
 
 use std::sync::Arc;
 
