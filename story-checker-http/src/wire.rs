@@ -220,6 +220,16 @@ where
     Ok(object.map(|Object(value)| value))
 }
 
+/// For a field that is a list of objects.
+pub(crate) fn objects<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let list = Vec::<Object<T>>::deserialize(deserializer)?;
+    Ok(list.into_iter().map(|Object(value)| value).collect())
+}
+
 /// For a field that is a list of objects, or null.
 pub(crate) fn maybe_objects<'de, T, D>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
 where

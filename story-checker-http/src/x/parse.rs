@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::problem::Problem;
 use crate::body::{BodyError, read_json};
-use crate::wire::{Flag, Loose, Number, Text};
+use crate::wire::{Flag, Loose, Number, Text, maybe_object, maybe_objects};
 
 /// The answer about accounts.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(super) struct PostsPage<'a> {
 
 #[derive(Deserialize)]
 struct UsersBody<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "maybe_objects")]
     data: Option<Vec<FoundUser<'a>>>,
     #[serde(default)]
     errors: Value,
@@ -54,11 +54,11 @@ pub(super) struct FoundUser<'a> {
 
 #[derive(Deserialize)]
 struct PostsBody<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "maybe_objects")]
     data: Option<Vec<FoundPost<'a>>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "maybe_object")]
     includes: Option<Includes<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "maybe_object")]
     meta: Option<Meta<'a>>,
     #[serde(default)]
     errors: Value,
@@ -66,7 +66,7 @@ struct PostsBody<'a> {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct FoundPost<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "maybe_object")]
     attachments: Option<Attachments<'a>>,
     #[serde(borrow, default)]
     pub(super) author_id: Option<Text<'a>>,
@@ -88,7 +88,7 @@ struct Attachments<'a> {
 
 #[derive(Deserialize)]
 struct Includes<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "maybe_objects")]
     media: Option<Vec<FoundMedia<'a>>>,
 }
 
@@ -106,7 +106,7 @@ pub(super) struct FoundMedia<'a> {
     pub(super) preview_image_url: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub(super) url: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "maybe_objects")]
     pub(super) variants: Option<Vec<FoundVariant<'a>>>,
     #[serde(default)]
     pub(super) width: Option<Number>,
@@ -217,6 +217,8 @@ mod tests {
             r#"{"data":[{"id":"x","username":"a"}]}"#,
             r#"{"data":[{"username":"a"}]}"#,
             r#"{"data":[{"id":"7"}]}"#,
+            r#"{"data":[["7","a",false]]}"#,
+            r#"[[{"id":"7","username":"a"}]]"#,
             r#"{"data":[],"data":[]}"#,
         ] {
             assert!(matches!(parse(text), Err(BodyError::Shape(_))), "{text}");
@@ -250,6 +252,9 @@ mod tests {
             r#"{"data":[{"id":"1"}],"meta":{"result_count":0}}"#,
             r#"{"data":{},"meta":{"result_count":0}}"#,
             r#"{"data":[{}],"meta":{"result_count":1}}"#,
+            r#"{"data":[[null,"7",null,null,null,"1"]],"meta":{"result_count":1}}"#,
+            r#"{"data":[{"id":"1","attachments":[["3_1"]]}],"meta":{"result_count":1}}"#,
+            r#"{"meta":[null,null,0]}"#,
         ] {
             assert!(matches!(count(text), Err(BodyError::Shape(_))), "{text}");
         }

@@ -78,14 +78,15 @@ impl Transport for CannedTransport {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let canned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = canned.iter().find(|(path, ..)| request.url.path().contains(path));
-        let (_, status, body) = found.expect("the court answers for every route of the checker");
+        // A second opinion that a target did not think of is no opinion.
+        let (status, body) = found.map_or((503, Bytes::new()), |it| (it.1, it.2.clone()));
         let mut headers = HeaderMap::new();
         let json = HeaderValue::from_static("application/json; charset=utf-8");
         headers.insert(header::CONTENT_TYPE, json);
         headers.insert(header::DATE, HeaderValue::from_static("Sat, 21 Nov 2026 12:00:00 GMT"));
-        let status = StatusCode::from_u16(*status).expect("a canned status");
+        let status = StatusCode::from_u16(status).expect("a canned status");
         let head = Head::new(status, Version::HTTP_11, headers);
-        let body = stream::iter([Ok(body.clone())]).boxed();
+        let body = stream::iter([Ok(body)]).boxed();
         Ok(Response::new(head, body, Instant::now()))
     }
 }

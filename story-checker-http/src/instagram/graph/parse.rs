@@ -10,7 +10,7 @@ use story_checker_core::Secret;
 
 use super::token::is_id;
 use crate::body::{BodyError, read_json};
-use crate::wire::{Loose, Number, Text};
+use crate::wire::{Loose, Number, Text, maybe_object, object, objects};
 
 /// One page of an account's own stories: see [`StoriesPage::shows`].
 #[derive(Clone, Debug)]
@@ -53,17 +53,17 @@ pub(super) struct Refreshed {
 
 #[derive(Deserialize)]
 struct StoriesBody<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "objects")]
     data: Vec<Story<'a>>,
     #[serde(default)]
     error: Option<IgnoredAny>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "maybe_object")]
     paging: Option<Paging<'a>>,
 }
 
 #[derive(Deserialize)]
 struct Paging<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "maybe_object")]
     cursors: Option<Cursors<'a>>,
     /// Only that it is there counts: it is an address with the token in it.
     #[serde(default)]
@@ -94,24 +94,13 @@ pub(super) struct Story<'a> {
     pub(super) username: Option<Text<'a>>,
 }
 
-/// Reads an object. The derived readers would take a list for one too, and `[[]]` for "no story".
-fn read_object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, BodyError> {
-    match body.trim_ascii_start().first() {
-        Some(b'{') | None => read_json(body),
-        Some(_) => {
-            read_json::<IgnoredAny>(body)?;
-            Err(BodyError::Shape("it is not an object"))
-        }
-    }
-}
-
 /// Reads one page of the stories of an account (domain: Meta docs, IG User stories).
 ///
 /// # Errors
 /// [`BodyError`] if the body is not the whole answer, says that something went wrong, or lacks what
 /// a decision rests on: above all the list itself.
 pub fn parse_stories(body: &[u8]) -> Result<StoriesPage<'_>, BodyError> {
-    let StoriesBody { data, error, paging } = read_object(body)?;
+    let StoriesBody { data, error, paging } = read_json(body)?;
     if error.is_some() {
         return Err(BodyError::NotOk);
     }
@@ -123,7 +112,7 @@ pub fn parse_stories(body: &[u8]) -> Result<StoriesPage<'_>, BodyError> {
 
 #[derive(Deserialize)]
 struct DiscoveryBody<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     business_discovery: Business<'a>,
     #[serde(default)]
     error: Option<IgnoredAny>,
@@ -142,7 +131,7 @@ struct Business<'a> {
 /// # Errors
 /// As [`parse_stories`].
 pub fn parse_discovery(body: &[u8]) -> Result<DiscoveryAnswer<'_>, BodyError> {
-    let DiscoveryBody { business_discovery, error } = read_object(body)?;
+    let DiscoveryBody { business_discovery, error } = read_json(body)?;
     if error.is_some() {
         return Err(BodyError::NotOk);
     }
@@ -162,7 +151,7 @@ struct RefreshBody<'a> {
 
 /// Reads a token that was refreshed (domain: Meta docs, refresh access token).
 pub(super) fn parse_refresh(body: &[u8]) -> Result<Refreshed, BodyError> {
-    let RefreshBody { access_token, expires_in } = read_object(body)?;
+    let RefreshBody { access_token, expires_in } = read_json(body)?;
     let token = access_token.as_str();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(BodyError::Shape("the new token has odd characters"));
@@ -210,6 +199,10 @@ mod tests {
             r#"{"data":[],"data":[]}"#,
             r#"{"data":[{"id":-1}]}"#,
             r#"{"data":[],"paging":"x"}"#,
+            r#"{"data":[[]]}"#,
+            r#"{"data":[["17","STORY","IMAGE","u","t","2026-11-21T08:15:00+0000","a"]]}"#,
+            r#"{"data":[],"paging":[]}"#,
+            r#"{"data":[],"paging":{"cursors":["Qg"]}}"#,
         ] {
             assert!(shape(parse(text)), "{text}");
         }
@@ -230,6 +223,7 @@ mod tests {
         assert!(shape(parse(r#"{"business_discovery":{"id":"x","username":"a"}}"#)));
         assert!(shape(parse(r#"{"business_discovery":{"id":"1"}}"#)));
         assert!(shape(parse(r#"[{"id":"1","username":"a"}]"#)));
+        assert!(shape(parse(r#"{"business_discovery":["1","a"]}"#)));
         let both = r#"{"business_discovery":{"id":"1","username":"a"},"error":{}}"#;
         assert_eq!(parse(both), Err(BodyError::NotOk));
     }
