@@ -93,14 +93,12 @@ impl TransportError {
             // The peer of a proxied connection is the proxy: one reset is no proof against it, but
             // several in a row are, and that is what this scope counts.
             Kind::Connect | Kind::Reset => (Class::Transient, peer),
-            Kind::Timeout { before_head: true } => (Class::Timeout, peer),
-            Kind::Timeout { before_head: false } => (Class::Timeout, Scope::Endpoint),
+            Kind::Timeout { .. } => (Class::Timeout, peer),
+            Kind::Truncated => (Class::Malformed, peer),
             // Behind a proxy a foreign certificate is the proxy's: it reads along, or shows a page.
             Kind::Tls if self.proxied => (Class::Malformed, Scope::Proxy),
             Kind::Tls => (Class::Transient, Scope::Endpoint),
-            Kind::BodyTooLarge | Kind::Decode | Kind::Truncated => {
-                (Class::Malformed, Scope::Endpoint)
-            }
+            Kind::BodyTooLarge | Kind::Decode => (Class::Malformed, Scope::Endpoint),
             Kind::InvalidRequest => (Class::Permanent, Scope::Ours),
         };
         let message = match self.detail() {
@@ -133,12 +131,16 @@ impl TransportError {
             (Kind::Reset, false) => "the server broke the connection before the answer",
             (Kind::Timeout { before_head: true }, true) => "no answer in time through the proxy",
             (Kind::Timeout { before_head: true }, false) => "no answer in time from the server",
-            (Kind::Timeout { before_head: false }, _) => {
+            (Kind::Timeout { before_head: false }, true) => {
+                "the answer through the proxy began, but did not end in time"
+            }
+            (Kind::Timeout { before_head: false }, false) => {
                 "the answer began, but did not end in time"
             }
             (Kind::Tls, true) => "no safe connection through the proxy: it may show its own page",
             (Kind::Tls, false) => "no safe connection to the server: check its certificate",
-            (Kind::Truncated, _) => "the answer broke off in the middle",
+            (Kind::Truncated, true) => "the answer broke off in the middle, through the proxy",
+            (Kind::Truncated, false) => "the answer broke off in the middle",
         }
     }
 
@@ -208,9 +210,9 @@ mod tests {
             (Kind::ProxyOther, (Blocked, Proxy), (Blocked, Proxy)),
             (Kind::Reset, (Transient, Endpoint), (Transient, Proxy)),
             (Kind::Timeout { before_head: true }, (Timeout, Endpoint), (Timeout, Proxy)),
-            (Kind::Timeout { before_head: false }, (Timeout, Endpoint), (Timeout, Endpoint)),
+            (Kind::Timeout { before_head: false }, (Timeout, Endpoint), (Timeout, Proxy)),
             (Kind::Tls, (Transient, Endpoint), (Malformed, Proxy)),
-            (Kind::Truncated, (Malformed, Endpoint), (Malformed, Endpoint)),
+            (Kind::Truncated, (Malformed, Endpoint), (Malformed, Proxy)),
         ] {
             for (through, expected) in [(false, direct), (true, proxied)] {
                 let fault = TransportError::new(kind).with_proxied(through).to_fault();
