@@ -12,6 +12,8 @@ use story_checker_core::{Secret, Timestamp};
 pub(crate) struct Jar {
     /// The host that cookies are matched with.
     host: String,
+    /// The cookie that the session lasts as long as.
+    login: &'static str,
 }
 
 /// What an answer says about one cookie.
@@ -22,11 +24,11 @@ pub(crate) enum CookieChange {
 }
 
 impl Jar {
-    /// The jar for `host`. A host outside `domain` (a simulator on loopback) stands for
-    /// `www.domain`.
-    pub(crate) fn new(host: &str, domain: &str) -> Self {
+    /// The jar for `host`, whose session ends with the cookie `login`. A host outside `domain` (a
+    /// simulator on loopback) stands for `www.domain`.
+    pub(crate) fn new(host: &str, domain: &str, login: &'static str) -> Self {
         let host = if belongs(host, domain) { host.to_owned() } else { format!("www.{domain}") };
-        Self { host: host.to_ascii_lowercase() }
+        Self { host: host.to_ascii_lowercase(), login }
     }
 
     fn is_for_us(&self, cookie: &Cookie) -> bool {
@@ -125,7 +127,7 @@ impl Jar {
         Some(CookieChange::Set(cookie))
     }
 
-    /// Makes a change.
+    /// Makes a change. The end of the session moves with that of its login.
     pub(crate) fn apply(&self, credentials: &mut Credentials, change: CookieChange) {
         match change {
             CookieChange::Remove { name, path } => credentials.cookies.retain(|cookie| {
@@ -135,6 +137,9 @@ impl Jar {
                 let known = credentials.cookies.iter().find(|known| same(known, &cookie));
                 if let Some(known) = known.filter(|_| cookie.domain.is_none()) {
                     cookie.domain.clone_from(&known.domain);
+                }
+                if cookie.name == self.login {
+                    credentials.expires_at = cookie.expires_at;
                 }
                 put(&mut credentials.cookies, cookie);
             }
@@ -216,7 +221,7 @@ mod tests {
     }
 
     fn after(credentials: &Credentials, lines: &[&str]) -> Option<Credentials> {
-        let jar = Jar::new("127.0.0.1", "instagram.com");
+        let jar = Jar::new("127.0.0.1", "instagram.com", "sessionid");
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(header::SET_COOKIE, HeaderValue::from_str(line).unwrap());
@@ -241,7 +246,7 @@ mod tests {
         ]);
         all.cookies[5].expires_at = Some(NOW);
         for host in ["www.instagram.com", "127.0.0.1", "WWW.Instagram.com"] {
-            let jar = Jar::new(host, "instagram.com");
+            let jar = Jar::new(host, "instagram.com", "sessionid");
             let header = |path| jar.header(&all, path, NOW).unwrap();
             assert_eq!(header("/api/v1/x").expose(), "a=1; b=2; c=3", "{host}");
             assert_eq!(header("/apis").expose(), "a=1; b=2");
@@ -270,7 +275,7 @@ mod tests {
             ],
         )
         .unwrap();
-        let jar = Jar::new("127.0.0.1", "instagram.com");
+        let jar = Jar::new("127.0.0.1", "instagram.com", "sessionid");
         assert_eq!(
             jar.header(&new, "/", NOW).unwrap().expose(),
             "sessionid=s; rur=\"new\\054x\"; csrftoken=c; mid=m"
@@ -286,6 +291,24 @@ mod tests {
         ] {
             assert!(after(&new, &[line]).unwrap().cookie("sessionid").is_none(), "{line}");
         }
+    }
+
+    #[test]
+    fn the_session_ends_when_its_login_does() {
+        let day = Duration::from_secs(86_400);
+        let mut old = credentials(&[("sessionid", "s", Some("instagram.com"), "/")]);
+        old.cookies[0].expires_at = Some(NOW + day);
+        old.expires_at = Some(NOW + day);
+        let ends = |line: &str| after(&old, &[line]).unwrap().expires_at;
+        assert_eq!(
+            ends("sessionid=s; Max-Age=31449600"),
+            Some(NOW + Duration::from_secs(31_449_600))
+        );
+        assert_eq!(ends("sessionid=t; Max-Age=3600"), Some(NOW + Duration::from_secs(3_600)));
+        assert_eq!(ends("sessionid=t"), None);
+        // No other cookie moves it, nor does a logout: without the login nothing is asked anyway.
+        assert_eq!(ends("rur=x; Max-Age=31449600"), Some(NOW + day));
+        assert_eq!(ends("sessionid=; Max-Age=0"), Some(NOW + day));
     }
 
     #[test]

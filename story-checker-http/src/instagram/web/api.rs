@@ -13,6 +13,8 @@ use crate::transport::Transport;
 
 pub(super) const SESSION_KIND: SessionKind = SessionKind::from_static("instagram-web");
 pub(super) const SOURCE: &str = "instagram-web/2";
+/// The cookie that makes a session.
+pub(super) const LOGIN: &str = "sessionid";
 pub(super) const INFO: &str = "info";
 pub(super) const PROFILE: &str = "profile";
 pub(super) const REELS: &str = "reels";
@@ -51,7 +53,7 @@ impl Web {
         let host = urls.profile.host_str().unwrap_or_default();
         let client = ClientConfig {
             source: SOURCE,
-            jar: Some(Jar::new(host, &config.cookie_domain)),
+            jar: Some(Jar::new(host, &config.cookie_domain, LOGIN)),
             bearer: None,
             headers,
             user_agent: urls.user_agent.clone(),

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use story_checker_core::{Class, Fault, Scope};
 
 use self::phrases::PHRASES;
+use super::api::LOGIN;
 use crate::body::BodyError;
 use crate::client::{Exchange, contains};
 use crate::wire::Loose;
@@ -164,7 +165,7 @@ fn words(exchange: &Exchange, body: &Envelope<'_>) -> Result<Meaning, Fault> {
         |phrase: &&phrases::Phrase| contains(message, phrase.text) || contains(kind, phrase.text);
     if let Some(phrase) = PHRASES.iter().find(known) {
         // W2, without a session from now on.
-        if phrase.class == Class::RateLimited && exchange.takes_away("sessionid") {
+        if phrase.class == Class::RateLimited && exchange.takes_away(LOGIN) {
             let text = "the platform logged the session out: log in with a browser and import its \
                         cookies again";
             return fail(Class::AuthRequired, Scope::Session, text.into());

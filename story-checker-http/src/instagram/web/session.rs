@@ -3,7 +3,7 @@ use std::fmt;
 use story_checker_core::SessionId;
 use story_checker_core::session::{Cookie, Credentials, SessionRecord};
 
-use super::api::SESSION_KIND;
+use super::api::{LOGIN, SESSION_KIND};
 
 /// Credentials that make no session. Never quotes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub fn web_session(
     id: SessionId,
     mut credentials: Credentials,
 ) -> Result<SessionRecord, InvalidSession> {
-    let Some(login) = credentials.cookie("sessionid") else {
+    let Some(login) = credentials.cookie(LOGIN) else {
         return Err(InvalidSession::new(
             "there is no sessionid cookie of instagram.com: log in with a browser, then export the \
              cookies",

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use self::slot::{Nothing, Slot, State, Stop, stops};
-use super::api::Web;
+use super::api::{LOGIN, Web};
 use super::profile::Standing;
 use crate::client::Exchange;
 use crate::instagram::account::is_name;
@@ -83,7 +83,7 @@ impl<'a> Round<'a> {
     }
 
     async fn go(&mut self) -> Result<(), Stop> {
-        if !self.web.api.has_cookie(self.session, "sessionid", self.started) {
+        if !self.web.api.has_cookie(self.session, LOGIN, self.started) {
             let text = "the session has no sessionid cookie that is still good: log in and import \
                         its cookies again";
             return Err(Stop::All(Fault::new(Class::AuthRequired, Scope::Session, text)));
