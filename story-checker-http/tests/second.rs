@@ -139,6 +139,40 @@ async fn a_stub_is_asked_for_alone_and_only_once() {
 }
 
 #[tokio::test]
+async fn a_story_that_is_claimed_is_not_explained_by_an_older_one_that_ended() {
+    let now = now();
+    let (claimed, old) = (now - 3_600, now - 90_000);
+    let ended = story(1, 42, old);
+    let early = format!(r#"{{"pk":2,"taken_at":{claimed},"expiring_at":{}}}"#, now - 60);
+    let stub = format!(r#"{{"id":42,"items":null,"latest_reel_media":{claimed}}}"#);
+    let with_items = format!(r#"{{"id":42,"items":[{ended}],"latest_reel_media":{claimed}}}"#);
+    for first in [stub, with_items] {
+        for (items, word) in [
+            (ended.clone(), "malformed"),
+            (format!(r#"{ended}],"latest_reel_media":{old},"x":["#), "malformed"),
+            (format!("{ended},{early}"), "no_story"),
+            (format!(r#"{ended},{early}],"latest_reel_media":{claimed},"x":["#), "no_story"),
+            (story(3, 42, claimed), "active"),
+        ] {
+            let world = World::new().await;
+            world.answer(PROFILE, json(200, profile(42, "a"))).await;
+            let body = format!(r#"{{"reels":{{"42":{first}}},"status":"ok"}}"#);
+            world.answer(REELS, json(200, body)).await;
+            let alone = format!(r#"{{"reel":{{"id":42,"items":[{items}]}},"status":"ok"}}"#);
+            world.answer(STORY, json(200, alone)).await;
+            world.answer(VIEWER, json(200, ME)).await;
+            let outcome = world.check(&["a"]).await.remove(0);
+            let seen = match &outcome {
+                Ok(report) => report.verdict.as_str(),
+                Err(fault) => fault.class.as_str(),
+            };
+            assert_eq!(seen, word, "{first}, then {items}: {outcome:?}");
+            assert_eq!(world.seen().await[..3], [PROFILE, REELS, STORY]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_stub_waits_for_its_pass_and_others_do_not_wait_for_it() {
     let mut world = World::new().await;
     world.profile_of("a", json(200, profile(42, "a"))).await;

@@ -129,7 +129,13 @@ pub(super) fn end(value: &Value, container: Container, id: &str, now: u64) -> En
         };
         let counted = seconds(&reel["media_count"]).unwrap_or(0);
         let latest = seconds(&reel["latest_reel_media"]).unwrap_or(0);
-        let recent = items.is_empty() && latest.saturating_add(DAY) > now;
+        let posted = |item: &Value| {
+            let ends = seconds(either(item, ["expiring_at", "expiring_at_timestamp"]));
+            let taken = seconds(either(item, ["taken_at", "taken_at_timestamp"]));
+            taken.or_else(|| ends.map(|ends| ends.saturating_sub(DAY)))
+        };
+        let recent = latest.saturating_add(DAY) > now
+            && items.iter().filter_map(posted).all(|at| at < latest);
         let absent = !reel["items"].is_array()
             && (latest > 0 || reel["broadcast"].is_null() && value["broadcast"].is_null());
         if !items.iter().all(ended) || counted > items.len() as u64 || recent || absent {

@@ -64,14 +64,16 @@ impl Round<'_> {
         for (&index, sighting) in asked.iter().zip(reels.sightings) {
             self.slots[index].server_time = reels.server_time;
             match sighting {
-                Sighting::Stub { claims_story } => stubs.push((index, claims_story)),
+                Sighting::Stub { claims_story, latest } => {
+                    stubs.push((index, claims_story, latest));
+                }
                 sighting => self.judge(index, sighting, &exchange),
             }
         }
         // Last, so that nothing else has to wait for their passes.
         let mut proven = reels.proves_session;
-        for (index, claims_story) in stubs {
-            proven |= self.ask_for_story(index, claims_story).await?;
+        for (index, claims_story, latest) in stubs {
+            proven |= self.ask_for_story(index, claims_story, latest).await?;
         }
         for index in asked {
             self.ask_again_if_odd(index, reels.now).await?;
@@ -94,8 +96,15 @@ impl Round<'_> {
         Ok(reels)
     }
 
-    /// Asks for the one reel that came without its items. Says whether the answer proves the session.
-    async fn ask_for_story(&mut self, index: usize, claims_story: bool) -> Result<bool, Stop> {
+    /// Asks for the one reel that came without its items. If it claims a story, "none" is believed
+    /// only of an answer that shows one, posted at `latest` or later, that has ended. Says whether
+    /// the answer proves the session.
+    async fn ask_for_story(
+        &mut self,
+        index: usize,
+        claims_story: bool,
+        latest: Timestamp,
+    ) -> Result<bool, Stop> {
         let Some(id) = self.visible_id(index).map(str::to_owned) else { return Ok(false) };
         let pass = self.pass_by_waiting(STORY).await?;
         let read = |exchange: &Exchange| {
@@ -103,7 +112,7 @@ impl Round<'_> {
                 return Ok(None);
             }
             let answer = read(exchange, parse_user_story)?;
-            Ok(Some(Reels::read(exchange, &answer, &[&id])))
+            Ok(Some((Reels::read(exchange, &answer, &[&id]), answer.newest())))
         };
         let (reels, exchange) = match self.send(pass, (STORY, self.web.urls.story(&id)), read).await
         {
@@ -111,7 +120,7 @@ impl Round<'_> {
             Err(fault) => return self.fail_one(index, fault).map(|()| false),
         };
         self.slots[index].own.push(exchange.record.clone());
-        let Some(Reels { server_time, proves_session, sightings, .. }) = reels else {
+        let Some((Reels { server_time, proves_session, sightings, .. }, newest)) = reels else {
             let fact = "the platform says that this session may not view the account";
             self.answer(index, Verdict::Private, Vec::new(), vec![fact.into()]);
             return Ok(false);
@@ -122,7 +131,9 @@ impl Round<'_> {
                 Sighting::Stub { .. } => {
                     Sighting::Unclear("the reel comes without its items, also if asked for alone")
                 }
-                Sighting::Empty { expired: 0, .. } if claims_story => {
+                Sighting::Empty { expired, .. }
+                    if claims_story && (expired == 0 || newest < latest) =>
+                {
                     Sighting::Unclear("one answer says that there is a story, another shows none")
                 }
                 sighting => sighting,

@@ -39,6 +39,8 @@ pub enum Sighting {
     Stub {
         /// Whether it says that there is a story now.
         claims_story: bool,
+        /// When the newest was posted that should still be live; 0 if it does not say.
+        latest: Timestamp,
     },
     /// Something that is none of these; the text says what is wrong with the reel.
     Unclear(&'static str),
@@ -57,6 +59,13 @@ impl ReelsAnswer<'_> {
     /// who is not in it may have a story all the same.
     pub(super) fn holds_others(&self, asked: &[&str]) -> bool {
         self.reels.iter().any(|(id, _)| !asked.contains(&&**id))
+    }
+
+    /// When the newest of all its items was posted, live or not; 0 without items.
+    pub(super) fn newest(&self) -> Timestamp {
+        let reels = self.reels.iter().filter_map(|(_, reel)| reel.as_ref()?.items.as_deref());
+        let times = reels.flatten().filter_map(times);
+        times.map(|(taken, _)| taken).max().unwrap_or_default()
     }
 
     /// What it says about the account with this id, at the server's time `now`.
@@ -98,6 +107,8 @@ struct Seen {
     broken: usize,
     /// Whether items are missing, and then whether there should be live ones.
     stub: Option<bool>,
+    /// When the newest of those was posted, if that is told.
+    latest: Timestamp,
 }
 
 impl Seen {
@@ -129,10 +140,15 @@ impl Seen {
             self.add(story, owner, id, now);
         }
         let counted = reel.media_count.map_or(0, Number::whole);
-        let latest = reel.latest_reel_media.map_or(0, Number::whole);
+        let latest = Timestamp::from_secs(reel.latest_reel_media.map_or(0, Number::whole));
         let missing = counted > items.len() as u64;
-        let recent = items.is_empty() && Timestamp::from_secs(latest) + LIFE > now;
-        if missing || recent || reel.items.is_none() && latest > 0 {
+        // The newest may be there and have ended early.
+        let recent =
+            latest + LIFE > now && items.iter().filter_map(times).all(|(taken, _)| taken < latest);
+        if recent {
+            self.latest = self.latest.max(latest);
+        }
+        if missing || recent || reel.items.is_none() && latest > Timestamp::default() {
             self.stub = Some(self.stub == Some(true) || missing || recent);
         } else if reel.items.is_none() && !self.broadcast {
             return Err("the reel comes without its items");
@@ -157,13 +173,7 @@ impl Seen {
             self.foreign += 1;
             return;
         }
-        let seconds = |number: Option<Number>| number.map(Number::whole).filter(|at| *at > 0);
-        let taken = seconds(story.taken_at).map(Timestamp::from_secs);
-        let ends = seconds(story.expiring_at).map(Timestamp::from_secs);
-        let (Some(taken), Some(ends)) = (
-            taken.or_else(|| ends.map(|ends| ends - LIFE)),
-            ends.or_else(|| taken.map(|taken| taken + LIFE)),
-        ) else {
+        let Some((taken, ends)) = times(story) else {
             self.broken += 1;
             return;
         };
@@ -200,11 +210,22 @@ impl Seen {
         } else if self.broken > 0 {
             Sighting::Unclear("the reel holds items without id or time")
         } else if let Some(claims_story) = self.stub {
-            Sighting::Stub { claims_story }
+            Sighting::Stub { claims_story, latest: self.latest }
         } else {
             Sighting::Empty { expired: self.expired, broadcast: self.broadcast }
         }
     }
+}
+
+/// When an item was posted and when it ends; each follows from the other.
+fn times(story: &Story<'_>) -> Option<(Timestamp, Timestamp)> {
+    let seconds = |number: Option<Number>| number.map(Number::whole).filter(|at| *at > 0);
+    let taken = seconds(story.taken_at).map(Timestamp::from_secs);
+    let ends = seconds(story.expiring_at).map(Timestamp::from_secs);
+    Some((
+        taken.or_else(|| ends.map(|ends| ends - LIFE))?,
+        ends.or_else(|| taken.map(|at| at + LIFE))?,
+    ))
 }
 
 fn item(story: &Story<'_>, pk: &str, taken: Timestamp, ends: Timestamp) -> Item {

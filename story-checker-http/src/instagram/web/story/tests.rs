@@ -102,18 +102,34 @@ fn an_account_that_is_not_in_the_answer_is_empty() {
 
 #[test]
 fn a_reel_without_its_items_is_a_stub() {
-    for (reel, claims_story) in [
-        (r#"{"items":null,"media_count":2}"#, true),
-        (r#"{"media_count":2,"latest_reel_media":1795100000}"#, true),
-        (r#"{"latest_reel_media":1795299000}"#, true),
+    let recent = 1_795_299_000;
+    for (reel, claims_story, latest) in [
+        (r#"{"items":null,"media_count":2}"#, true, 0),
+        (r#"{"media_count":2,"latest_reel_media":1795100000}"#, true, 0),
+        (r#"{"latest_reel_media":1795299000}"#, true, recent),
         // There was one more than a day ago.
-        (r#"{"latest_reel_media":1795100000,"media_count":0}"#, false),
-        (r#"{"items":[],"media_count":2}"#, true),
-        (r#"{"items":[],"latest_reel_media":1795299000}"#, true),
-        (r#"{"items":[{"pk":"1","taken_at":1795200000}],"media_count":2}"#, true),
+        (r#"{"latest_reel_media":1795100000,"media_count":0}"#, false, 0),
+        (r#"{"items":[],"media_count":2}"#, true, 0),
+        (r#"{"items":[],"latest_reel_media":1795299000}"#, true, recent),
+        (r#"{"items":[{"pk":"1","taken_at":1795200000}],"media_count":2}"#, true, 0),
+        // What has ended is older than the one that there should be.
+        (
+            r#"{"items":[{"pk":"1","taken_at":1795200000}],"latest_reel_media":1795299000}"#,
+            true,
+            recent,
+        ),
     ] {
-        assert_eq!(sighting(reel), Sighting::Stub { claims_story }, "{reel}");
+        let latest = Timestamp::from_secs(latest);
+        assert_eq!(sighting(reel), Sighting::Stub { claims_story, latest }, "{reel}");
     }
+    // The newest is there, and ended before its day was over.
+    assert_eq!(
+        sighting(
+            r#"{"items":[{"pk":"1","taken_at":1795299000,"expiring_at":1795300000}],
+                "latest_reel_media":1795299000}"#
+        ),
+        Sighting::Empty { expired: 1, broadcast: false }
+    );
     assert_eq!(sighting(r#"{"items":[],"latest_reel_media":1795100000}"#), EMPTY);
     // What is there is there, whatever is missing.
     assert_eq!(items(r#"{"items":[{"pk":"1","taken_at":1795299000}],"media_count":2}"#).len(), 1);
@@ -189,7 +205,10 @@ fn the_tray_says_nothing_about_who_is_not_in_it() {
     let body = r#"{"tray":[{"id":42,"items":null,"media_count":1,"latest_reel_media":1795299000},
         {"id":"43","items":[{"pk":1,"taken_at":1795299000}]}],"status":"ok"}"#;
     let tray = parse_tray(body.as_bytes()).unwrap();
-    assert_eq!(tray.sighting("42", NOW), Sighting::Stub { claims_story: true });
+    assert_eq!(
+        tray.sighting("42", NOW),
+        Sighting::Stub { claims_story: true, latest: Timestamp::from_secs(1_795_299_000) }
+    );
     assert!(matches!(tray.sighting("43", NOW), Sighting::Live { .. }));
     assert!(matches!(tray.sighting("44", NOW), Sighting::Unclear(_)));
 }
