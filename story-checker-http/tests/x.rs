@@ -147,6 +147,12 @@ impl World {
             .with_patience(Duration::ZERO)
     }
 
+    /// Lets time pass by our clock.
+    fn later(&mut self, seconds: u64) {
+        let ahead = self.clock.now().since(SystemClock::new().now());
+        self.clock = Arc::new(Ahead(ahead + Duration::from_secs(seconds)));
+    }
+
     async fn answer(&self, route: &str, answer: ResponseTemplate) {
         Mock::given(method("GET")).and(path(route)).respond_with(answer).mount(&self.server).await;
     }
@@ -379,50 +385,128 @@ async fn the_number_of_pages_is_bounded() {
     all(&world.check(&accounts(&["a"])).await, Class::Malformed, Scope::Endpoint);
 }
 
-#[tokio::test]
-async fn each_new_post_is_reported_once() {
+/// A world in which each check of `a` asks for what is new.
+async fn world_of_news() -> World {
     let since = Since::LastSeen { first: Duration::from_secs(3_600) };
-    let world = World::of_a(|config| config.since = since).await;
+    World::of_a(|config| config.since = since).await
+}
+
+/// What the timeline of `a` answers from this post on, or from no post.
+async fn answer_since(world: &World, last: Option<&str>, body: String) {
+    let mock = Mock::given(path(timeline(7))).and(query_param_is_missing("pagination_token"));
+    let mock = match last {
+        Some(last) => mock.and(query_param("since_id", last)),
+        None => mock.and(query_param_is_missing("since_id")),
+    };
+    mock.respond_with(json(200, body)).mount(&world.server).await;
+}
+
+#[tokio::test]
+async fn each_new_post_is_reported_by_two_checks() {
+    let mut world = world_of_news().await;
     let route = timeline(7);
     let first = page_with(&[photo(50, 7, 10)], 50, r#","next_token":"p2""#);
+    answer_since(&world, None, first).await;
     world.answer_page(&route, Some("p2"), page(&[photo(49, 7, 20)], 49)).await;
-    let mock = Mock::given(path(&route)).and(query_param_is_missing("since_id"));
-    mock.respond_with(json(200, first)).mount(&world.server).await;
     let newer = page(&[text(61, 7, 1), photo(60, 7, 2), photo(50, 7, 10)], 61);
-    let mock = Mock::given(path(&route)).and(query_param("since_id", "50"));
-    mock.respond_with(json(200, newer)).mount(&world.server).await;
-    let mock = Mock::given(path(&route)).and(query_param("since_id", "61"));
-    mock.respond_with(json(200, EMPTY)).mount(&world.server).await;
+    answer_since(&world, Some("50"), newer).await;
+    answer_since(&world, Some("61"), EMPTY.to_owned()).await;
 
     let target = accounts(&["a"]);
-    let report = world.check(&target).await.remove(0).unwrap();
-    assert_eq!(ids(&report), ["49", "50"]);
+    for _ in 0..2 {
+        let report = world.check(&target).await.remove(0).unwrap();
+        assert_eq!(ids(&report), ["49", "50"]);
+        world.later(3_600);
+    }
     // The second page's newest post is an older one.
     let report = world.check(&target).await.remove(0).unwrap();
     assert_eq!((ids(&report), report.verdict.as_str()), (vec!["60"], "active"));
     assert!(facts(&report).contains("since post 50"), "{}", facts(&report));
-    for _ in 0..2 {
+    world.later(3_600);
+    assert_eq!(words(&world.check(&target).await), ["active"]);
+    for _ in 0..3 {
         // With nothing new the last one stays.
+        world.later(3_600);
         assert_eq!(words(&world.check(&target).await), ["no_story"]);
     }
-    let asked = world.asked(&route, "since_id").await;
-    let asked: Vec<_> = asked.iter().map(Option::as_deref).collect();
-    assert_eq!(asked, [None, None, Some("50"), Some("61"), Some("61")]);
     let starts = world.asked(&route, "start_time").await;
-    assert!(starts[0].is_some() && starts[2..].iter().all(Option::is_none), "{starts:?}");
+    let asked = world.asked(&route, "since_id").await;
+    let known: Vec<_> = asked.iter().flatten().map(String::as_str).collect();
+    assert_eq!(known, ["50", "50", "61", "61", "61"]);
+    assert!(starts.iter().zip(&asked).all(|(start, id)| start.is_none() || id.is_none()));
+}
+
+#[tokio::test]
+async fn the_same_question_after_a_dropped_answer_shows_the_posts_again() {
+    let mut world = world_of_news().await;
+    let target = accounts(&["a"]);
+    answer_since(&world, None, page(&[photo(50, 7, 10)], 50)).await;
+    answer_since(&world, Some("50"), page(&[photo(60, 7, 2)], 60)).await;
+    answer_since(&world, Some("60"), EMPTY.to_owned()).await;
+    world.check(&target).await;
+    world.later(3_600);
+    world.check(&target).await;
+    world.later(3_600);
+    // None of these answers arrives, however often the job is tried within 10 minutes.
+    for _ in 0..5 {
+        assert_eq!(ids(world.check(&target).await[0].as_ref().unwrap()), ["60"]);
+        world.later(110);
+    }
+    // Nor does it matter how much later the job is tried again.
+    world.later(86_400);
+    assert_eq!(ids(world.check(&target).await[0].as_ref().unwrap()), ["60"]);
+    world.later(601);
+    assert_eq!(words(&world.check(&target).await), ["no_story"]);
+}
+
+#[tokio::test]
+async fn the_first_window_reaches_as_far_back_when_it_is_asked_again() {
+    let mut world = world_of_news().await;
+    answer_since(&world, None, page(&[photo(50, 7, 3_500)], 50)).await;
+    let route = timeline(7);
+    let target = accounts(&["a"]);
+    world.check(&target).await;
+    world.later(500);
+    world.check(&target).await;
+    let starts = world.asked(&route, "start_time").await;
+    let seconds = |start: &Option<String>| {
+        Timestamp::from_secs(now()).since(start.as_ref().unwrap().parse().unwrap()).as_secs()
+    };
+    // Our clock runs ahead, so the last request is by the server's.
+    let (first, last) = (seconds(&starts[0]), seconds(starts.last().unwrap()));
+    assert!((3_600..3_700).contains(&first) && (4_100..4_200).contains(&last), "{starts:?}");
+}
+
+#[tokio::test]
+async fn more_posts_than_may_be_read_do_not_stop_an_account_for_good() {
+    let since = Since::LastSeen { first: Duration::from_secs(3_600) };
+    let mut world = World::of_a(|config| {
+        config.since = since;
+        config.max_pages = NonZeroUsize::MIN;
+    })
+    .await;
+    let more = page_with(&[text(50, 7, 10)], 50, r#","next_token":"p2""#);
+    answer_since(&world, None, more).await;
+    answer_since(&world, Some("50"), page(&[photo(60, 7, 2)], 60)).await;
+    for _ in 0..2 {
+        all(&world.check(&accounts(&["a"])).await, Class::Permanent, Scope::Target);
+        world.later(3_600);
+    }
+    assert_eq!(words(&world.check(&accounts(&["a"])).await), ["active"]);
 }
 
 #[tokio::test]
 async fn an_empty_first_page_does_not_hide_what_is_newest() {
-    let since = Since::LastSeen { first: Duration::from_secs(3_600) };
-    let world = World::of_a(|config| config.since = since).await;
+    let mut world = world_of_news().await;
     let route = timeline(7);
     let first = r#"{"meta":{"result_count":0,"next_token":"p2"}}"#.to_owned();
-    world.answer_page(&route, None, first).await;
+    answer_since(&world, None, first).await;
+    answer_since(&world, Some("49"), EMPTY.to_owned()).await;
     world.answer_page(&route, Some("p2"), page(&[photo(49, 7, 20)], 49)).await;
-    assert_eq!(words(&world.check(&accounts(&["a"])).await), ["active"]);
-    assert_eq!(words(&world.check(&accounts(&["a"])).await), ["no_story"]);
-    assert_eq!(world.asked(&route, "since_id").await[2].as_deref(), Some("49"));
+    for word in ["active", "active", "no_story"] {
+        assert_eq!(words(&world.check(&accounts(&["a"])).await), [word]);
+        world.later(3_600);
+    }
 }
 
 #[tokio::test]
@@ -500,14 +584,18 @@ async fn a_search_goes_back_seven_days_at_most() {
     assert!((6.9..7.0).contains(&search), "{search}");
     assert!((30.0..30.1).contains(&account), "{account}");
 
-    // A post that is older than that is no place to go on from.
+    // A post that is older than that is no place to go on from: all that can be had is newer.
     let since = Since::LastSeen { first: Duration::from_secs(3_600) };
-    let world = World::with(|config| config.since = since).await;
+    let mut world = World::with(|config| config.since = since).await;
     world.answer(SEARCH, json(200, page(&[text(1_000, 7, 60)], 1_000))).await;
     let tag = [hashtag("tea").unwrap()];
-    world.check(&tag).await;
-    world.check(&tag).await;
-    assert_eq!(world.asked(SEARCH, "since_id").await, [None, None]);
+    for _ in 0..3 {
+        world.check(&tag).await;
+        world.later(3_600);
+    }
+    assert!(world.asked(SEARCH, "since_id").await.iter().all(Option::is_none));
+    let last = days(&world.asked(SEARCH, "start_time").await.split_off(3));
+    assert!((6.9..7.0).contains(&last), "{last}");
 }
 
 #[tokio::test]

@@ -11,10 +11,17 @@ use crate::config::{BaseUrl, Fields, InvalidConfig, USER_AGENT};
 pub enum Since {
     /// Posts younger than this by the server's time: the same question whenever it is asked.
     Window(Duration),
-    /// Posts that the last check of this target did not see, so that each is reported at most once:
-    /// even if the report that held it is lost.
+    /// Posts that are new since the check before the last one. What the last check saw is asked for
+    /// once more, because its report may have been lost: by a shutdown or a lease that ran out.
+    ///
+    /// So a post is in the reports of at least two checks that began 10 minutes apart, and of all
+    /// between them: sooner than that the place to ask from does not move. Readers that want each post
+    /// once know it by its item's id. A post is lost only if all these reports are; if it is among
+    /// more posts than `max_pages` holds, which a fact of the report or the fault tells; or if the
+    /// cache forgets the target, as it does when no check has an answer for 30 days.
     LastSeen {
-        /// The window of the first check, and of every check after the cache has forgotten.
+        /// The window of the first checks, until a post was seen; and of every check after the
+        /// cache has forgotten.
         first: Duration,
     },
 }

@@ -17,6 +17,7 @@ use story_checker_core::{
 };
 use tokio::time::Instant;
 
+use self::posts::Marks;
 use super::api::{TOKEN, X};
 use super::classify::Standing;
 use super::target::{fits, is_name, query_of_tag};
@@ -34,6 +35,8 @@ pub(super) struct Round<'a> {
     slots: Vec<Slot<'a>>,
     /// How far our clock is ahead of the server's, by the last answer.
     ahead: Duration,
+    /// Whether the cache told how far the last checks saw, be it nothing.
+    recalled: bool,
     started: Timestamp,
     began: Instant,
 }
@@ -41,8 +44,8 @@ pub(super) struct Round<'a> {
 struct Slot<'a> {
     target: &'a Target,
     question: Question,
-    /// The newest post that the last check saw, if it is remembered and wanted.
-    last: Option<u64>,
+    /// How far the last checks saw, if it is remembered and wanted.
+    marks: Option<Marks>,
     state: State,
     /// The requests that answered for this target, perhaps among others.
     own: Vec<RequestRecord>,
@@ -89,6 +92,7 @@ impl<'a> Round<'a> {
             session,
             slots: targets.iter().map(Slot::new).collect(),
             ahead: Duration::ZERO,
+            recalled: false,
             started: cx.now(),
             began: Instant::now(),
         };
@@ -225,7 +229,7 @@ impl<'a> Slot<'a> {
                 (Question::Search(handle.to_owned()), fits(handle), text)
             }
         };
-        let mut slot = Self { target, question, last: None, state: State::Open, own: Vec::new() };
+        let mut slot = Self { target, question, marks: None, state: State::Open, own: Vec::new() };
         if !legal {
             slot.fail(Fault::new(Class::Permanent, Scope::Target, text));
         }

@@ -25,6 +25,37 @@ const DEPTH: Duration = Duration::from_secs(7 * 86_400 - 300);
 const SLACK: Duration = Duration::from_secs(30);
 /// For how long the newest post that a check saw is remembered.
 const LAST_SEEN_TTL: Duration = Duration::from_secs(30 * 86_400);
+/// Checks that begin within this time ask from the same place on: longer than a lease and a check,
+/// so that a job whose answer is dropped again and again still asks from there.
+const SETTLE: Duration = Duration::from_secs(600);
+
+/// How far the checks of a target have seen. A check cannot know whether its report will be settled,
+/// so what it saw last is asked for again by the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// The post to ask from; without one, the first window before `at`.
+    from: Option<u64>,
+    /// The newest post that the check which set these marks saw.
+    newest: u64,
+    /// When that check began.
+    at: Timestamp,
+}
+
+impl Marks {
+    fn read(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let newest = id(words.next()?)?;
+        let at = Timestamp::from_millis(words.next()?.parse().ok()?);
+        let from = words.next().map(|word| id(word).ok_or(())).transpose().ok()?;
+        words.next().is_none().then_some(Self { from, newest, at })
+    }
+
+    fn text(&self) -> String {
+        let Self { from, newest, at } = self;
+        let from = from.map(|from| format!(" {from}")).unwrap_or_default();
+        format!("{newest} {}{from}", at.as_millis())
+    }
+}
 
 /// Why a target has no answer.
 enum Break {
@@ -58,9 +89,10 @@ impl Round<'_> {
                 return;
             }
         };
+        self.recalled = true;
         for (slot, stored) in self.slots.iter_mut().zip(stored) {
-            let stored = stored.as_ref().and_then(|id| std::str::from_utf8(id).ok());
-            slot.last = stored.filter(|id| is_id(id)).and_then(|id| id.parse().ok());
+            let stored = stored.as_ref().and_then(|text| std::str::from_utf8(text).ok());
+            slot.marks = stored.and_then(Marks::read);
         }
     }
 
@@ -188,12 +220,17 @@ impl Round<'_> {
 
     async fn conclude(&mut self, index: usize, poll: Poll) -> Result<(), Fault> {
         let (newest, server_time) = (poll.newest, poll.server_time);
-        let Outcome { verdict, items, mut facts } = poll.outcome()?;
+        let outcome = poll.outcome();
+        // More posts than may be read are no fewer the next time: the fault tells of them, and the
+        // marks go on.
+        if outcome.as_ref().err().is_none_or(|fault| fault.class == Class::Permanent) {
+            self.remember_last_seen(index, newest).await;
+        }
+        let Outcome { verdict, items, mut facts } = outcome?;
         facts.extend(self.facts_of_question(index));
         if verdict == Verdict::NoStory {
             facts.push(TOKEN_IS_KNOWN.into());
         }
-        self.remember_last_seen(index, newest).await;
         self.answer(index, verdict, (items, server_time), facts);
         Ok(())
     }
@@ -223,14 +260,18 @@ impl Round<'_> {
         facts
     }
 
-    /// Remembers how far this check has seen; never less far than the last one.
+    /// Remembers how far this check has seen, and lets the next one ask from where the one before
+    /// this ended; unless that was so recent that its report may be lost still.
     async fn remember_last_seen(&self, index: usize, newest: Option<u64>) {
-        if matches!(self.x.config.since, Since::Window(_)) {
+        let slot = &self.slots[index];
+        // What could not be recalled must not be overwritten either.
+        if !self.recalled || slot.marks.is_some_and(|last| self.started.since(last.at) < SETTLE) {
             return;
         }
-        let slot = &self.slots[index];
-        let Some(newest) = newest.max(slot.last) else { return };
-        let entry = CacheEntry::new(key(slot.target), newest.to_string()).with_ttl(LAST_SEEN_TTL);
+        let from = slot.marks.map(|last| last.newest);
+        let Some(newest) = newest.max(from) else { return };
+        let marks = Marks { from, newest, at: self.started };
+        let entry = CacheEntry::new(key(slot.target), marks.text()).with_ttl(LAST_SEEN_TTL);
         if let Err(error) = self.cx.cache().put(vec![entry]).await {
             warn!(%error, "the newest post cannot be remembered; the next check will see it again");
         }
@@ -240,9 +281,13 @@ impl Round<'_> {
         let slot = &self.slots[index];
         let is_search = matches!(slot.question, Question::Search(_));
         let reachable = |id: &u64| !is_search || now.since(time_of_id(*id)) < DEPTH;
-        let window = match (self.x.config.since, slot.last.filter(reachable)) {
-            (Since::LastSeen { .. }, Some(last)) => return Start::Post(last),
-            (Since::Window(window) | Since::LastSeen { first: window }, _) => window,
+        let (Since::Window(window) | Since::LastSeen { first: window }) = self.x.config.since;
+        let window = match slot.marks {
+            Some(Marks { from: Some(from), .. }) if reachable(&from) => return Start::Post(from),
+            // All that can be had is newer.
+            Some(Marks { from: Some(_), .. }) => DEPTH,
+            Some(Marks { from: None, at, .. }) => window + self.started.since(at),
+            None => window,
         };
         Start::Window(if is_search { window.min(DEPTH) } else { window })
     }
@@ -263,6 +308,10 @@ impl Round<'_> {
     }
 }
 
+fn id(text: &str) -> Option<u64> {
+    is_id(text).then(|| text.parse().ok()).flatten()
+}
+
 fn key(target: &Target) -> String {
     format!("x-api/last-seen/{target}")
 }
@@ -275,4 +324,20 @@ fn from(now: Timestamp, window: Duration) -> Timestamp {
 /// A time as the API reads it: to the second.
 fn text(at: Timestamp) -> String {
     at.to_string().replace(".000Z", "Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_read_as_they_were_written() {
+        for from in [None, Some(49)] {
+            let marks = Marks { from, newest: 50, at: Timestamp::from_millis(1_795_251_600_001) };
+            assert_eq!(Marks::read(&marks.text()), Some(marks));
+        }
+        for text in ["", "50", "50 x", "x 1", "50 1 ", "50 1 x", "50 1 49 48"] {
+            assert_eq!(Marks::read(text), None, "{text}");
+        }
+    }
 }
