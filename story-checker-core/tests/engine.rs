@@ -588,6 +588,53 @@ async fn with_nothing_to_hope_for_it_gives_up_at_once_if_told_to() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_end_of_one_session_is_not_the_end_of_the_others() {
+    let refusals = [
+        (Class::ChallengeRequired, None),
+        (Class::AuthRequired, None),
+        (Class::RateLimited, Some(START + Duration::from_secs(3_600))),
+    ];
+    for (class, until) in refusals {
+        let checker = Scripted::new(1, move |target, _, call| match call {
+            1 => {
+                let fault = Fault::new(class, Scope::Session, "the platform refuses this one");
+                Step::Now(Err(until.map_or(fault.clone(), |until| fault.with_until(until))))
+            }
+            _ => active(target),
+        });
+        let mut world = World::new(checker, 3).await;
+        world.config.give_up_early = true;
+        let (engine, mut events) = world.start().await;
+        let options = SubmitOptions::default().with_deadline(Duration::from_secs(600));
+        engine.submit(targets(1), options).await.unwrap();
+        let all = reports(&mut events, 1, |_| {}).await;
+        assert_eq!(all[0].verdict, Verdict::Active, "{class}");
+        engine.shutdown(SECOND).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_waits_for_a_rest_that_ends_before_the_deadline() {
+    let until = START + Duration::from_secs(300);
+    let checker = Scripted::new(1, move |target, _, call| match call {
+        1 => {
+            let fault = Fault::new(Class::RateLimited, Scope::Session, "the platform says 429");
+            Step::Now(Err(fault.with_until(until)))
+        }
+        _ => active(target),
+    });
+    let mut world = World::new(checker, 1).await;
+    world.config.give_up_early = true;
+    let (engine, mut events) = world.start().await;
+    let options = SubmitOptions::default().with_deadline(Duration::from_secs(600));
+    engine.submit(targets(1), options).await.unwrap();
+    let all = reports(&mut events, 1, |_| {}).await;
+    assert_eq!(all[0].verdict, Verdict::Active);
+    assert!(world.elapsed() >= Duration::from_secs(300));
+    engine.shutdown(SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_gives_up_early_when_the_limit_ends_after_the_deadline() {
     let until = START + Duration::from_secs(1_800);
     let checker = Scripted::new(1, move |_, _, _| {

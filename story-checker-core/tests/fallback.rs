@@ -84,7 +84,29 @@ async fn each_target_goes_on_until_somebody_answers() {
     assert_eq!(second.evidence.facts, ["graph/1 could not answer: no token of this account"]);
     let third = answers[2].as_ref().unwrap_err();
     assert_eq!((third.class, third.scope), (Class::Transient, Scope::Endpoint), "the last counts");
-    assert_eq!(third.message, "502; before that, graph/1 could not answer: code 4");
+    assert_eq!(third.message, "502; besides, graph/1 could not answer: code 4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_fails_for_now_is_not_outvoted_by_who_never_can() {
+    let fallback = fallback(
+        |_, _| fault(Class::Transient, Scope::Endpoint, "503"),
+        |_, _| fault(Class::AuthRequired, Scope::Target, "no session at all"),
+    );
+    let answer = check(&fallback, 1).await.remove(0).unwrap_err();
+    assert_eq!((answer.class, answer.scope), (Class::Transient, Scope::Endpoint));
+    assert!(answer.message.contains("no session at all"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_refused_sends_nothing_for_the_next_checker() {
+    let first = Acting::each("web/1", web_profile(), |_, _| {
+        fault(Class::ChallengeRequired, Scope::Session, "a challenge")
+    });
+    let second = Acting::each("web/2", web_profile(), |target, _| panic!("{target} was asked"));
+    let fallback = Fallback::new(vec![first, second]).unwrap();
+    let answer = check(&fallback, 1).await.remove(0).unwrap_err();
+    assert_eq!((answer.class, answer.scope), (Class::ChallengeRequired, Scope::Session));
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,7 +238,7 @@ async fn a_challenge_on_the_second_session_leaves_the_first_alone() {
     engine.submit([target("tea_house")], SubmitOptions::default()).await.unwrap();
     let all = reports(&mut events, 1, |_| {}).await;
     let Verdict::Unknown { cause } = &all[0].verdict else { panic!("{:?}", all[0].verdict) };
-    assert!(cause.message.contains("own could not answer: 502"), "{cause:?}");
+    assert!(cause.message.starts_with("502; besides, other could not answer:"), "{cause:?}");
     engine.shutdown(SECOND).await;
     assert_eq!(world.state("o0").await.as_str(), "challenged");
     assert_eq!(world.state("s0").await, SessionState::Valid);

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use super::Checker;
 use super::context::CheckContext;
 use super::profile::CheckerProfile;
+use crate::charge::{Fate, SessionCharge, charge};
 use crate::error::{Error, Result};
 use crate::fault::{Class, Fault, Scope};
 use crate::report::Report;
@@ -18,7 +19,9 @@ type Answer = std::result::Result<Report, Fault>;
 ///
 /// A target goes on to the next checker after any fault but [`Class::Cancelled`]. A report keeps the
 /// evidence of the checker that made it, and says as facts what the others said. If all have
-/// faults, the last one is the answer, and its message says what the others said.
+/// faults, the last one is the answer, and its message says what the others said; but one that
+/// passes by itself is not replaced by one that ends the job. A session that was just refused sends
+/// nothing more for a later checker: that one has the same fault.
 ///
 /// The check runs on the session of the first checker that needs one. A checker with another kind
 /// of session, or none, runs on a [loan](CheckContext::lend): its faults, names and limits are its
@@ -73,15 +76,22 @@ impl Fallback {
         checker: &dyn Checker,
         targets: &[Target],
         cx: &CheckContext,
+        refused: &mut Option<Fault>,
     ) -> Vec<Answer> {
         let profile = checker.profile();
         // What the pair has; the check may have to do without.
         let kind = self.profile.session.as_ref().filter(|_| cx.session().is_some());
         if profile.session.as_ref() == kind || (kind.is_none() && profile.session_optional) {
+            if let Some(fault) = refused.as_ref().filter(|_| profile.session.is_some()) {
+                return vec![Err(fault.clone()); targets.len()];
+            }
             let mut answers = checked(checker, targets, &cx.counted_as(profile)).await;
             for fault in answers.iter_mut().filter_map(|answer| answer.as_mut().err()) {
                 // Whether or not it is the answer in the end.
                 cx.charge(fault);
+                if charge(fault.class, fault.scope).session != SessionCharge::Nothing {
+                    *refused = Some(fault.clone());
+                }
             }
             return answers;
         }
@@ -112,6 +122,7 @@ impl Checker for Fallback {
     }
 
     async fn check(&self, targets: &[Target], cx: &CheckContext) -> Vec<Answer> {
+        let mut refused = None;
         let mut states: Vec<_> = targets.iter().map(|_| State::default()).collect();
         for (index, checker) in self.checkers.iter().enumerate() {
             let open: Vec<_> = (0..targets.len()).filter(|&at| !states[at].done).collect();
@@ -119,7 +130,7 @@ impl Checker for Fallback {
                 break;
             }
             let asked: Vec<_> = open.iter().map(|&at| targets[at].clone()).collect();
-            let answers = self.ask(&**checker, &asked, cx).await;
+            let answers = self.ask(&**checker, &asked, cx, &mut refused).await;
             let confirm = self.confirm_weak && index + 1 < self.checkers.len();
             for (at, answer) in open.into_iter().zip(answers) {
                 states[at].take(checker, answer, confirm);
@@ -158,6 +169,12 @@ struct State {
 impl State {
     fn take(&mut self, checker: &Arc<dyn Checker>, answer: Answer, confirm: bool) {
         let weak_stands = matches!(self.answer, Some(Ok(_))) && answer.is_err();
+        // Who fails for now may answer later: that somebody else never will is no end.
+        let ends = |answer: &Answer| {
+            answer.as_ref().err().map(|it| charge(it.class, it.scope).job == Fate::Dead)
+        };
+        let may_answer = self.answer.as_ref().and_then(ends) == Some(false);
+        let stands = weak_stands || (may_answer && ends(&answer) == Some(true));
         let said = match &answer {
             Ok(report) => {
                 self.done = !(report.evidence.weak && confirm);
@@ -170,7 +187,7 @@ impl State {
                 format!("{checker} could not {what}: {}", fault.message)
             }
         };
-        if weak_stands {
+        if stands {
             self.facts.push(said);
         } else {
             self.facts.extend(self.said.replace(said));
@@ -185,8 +202,8 @@ impl State {
                 Ok(report)
             }
             Some(Err(mut fault)) if !self.facts.is_empty() => {
-                let earlier = self.facts.join("; ");
-                fault.message = format!("{}; before that, {earlier}", fault.message).into();
+                let others = self.facts.join("; ");
+                fault.message = format!("{}; besides, {others}", fault.message).into();
                 Err(fault)
             }
             Some(Err(fault)) => Err(fault),

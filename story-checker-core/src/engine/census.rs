@@ -20,6 +20,11 @@ impl Census {
         }
     }
 
+    /// How many are valid, whoever leases them.
+    pub(super) fn valid(&self) -> usize {
+        self.of("valid")
+    }
+
     fn of(&self, word: &str) -> usize {
         self.counts.iter().find(|(known, _)| *known == word).map_or(0, |(_, count)| *count)
     }
@@ -30,7 +35,7 @@ impl Census {
             let message = format!("there is no session of the kind {kind}: import one");
             return Some(Cause::new(Class::AuthRequired, Scope::Session, message));
         }
-        if self.of("valid") > 0 {
+        if self.valid() > 0 {
             return None;
         }
         let counts = self.counts.iter().filter(|(_, count)| *count > 0);

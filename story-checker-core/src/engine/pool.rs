@@ -24,7 +24,7 @@ use super::proxies::Proxies;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::gate::Gate;
-use crate::id::{Fence, SessionId, WorkerId};
+use crate::id::{Fence, ProxyId, SessionId, WorkerId};
 use crate::proxy::{Proxy, ProxySource};
 use crate::session::{SessionHandle, SessionKind, SessionLease, SessionStore};
 
@@ -60,6 +60,8 @@ struct Held {
     fence: Fence,
     kind: SessionKind,
     account: Option<String>,
+    /// The proxy where it is counted.
+    home: Option<ProxyId>,
     /// Cancelled when the lease is lost.
     lost: CancellationToken,
 }
@@ -118,9 +120,17 @@ impl State {
         }
     }
 
-    fn forget(&mut self, lease: &SessionLease) {
-        if self.held.get(&lease.id).is_some_and(|held| held.fence == lease.fence) {
-            self.held.remove(&lease.id);
+    fn forget(&mut self, lease: &SessionLease) -> Option<Held> {
+        self.held.get(&lease.id).filter(|held| held.fence == lease.fence)?;
+        self.move_out(&lease.id);
+        self.held.remove(&lease.id)
+    }
+
+    /// The session is no longer counted where it lived.
+    fn move_out(&mut self, session: &SessionId) {
+        let home = self.held.get_mut(session).and_then(|held| held.home.take());
+        if let (Some(home), Some(proxies)) = (home, &mut self.proxies) {
+            proxies.move_out(&home);
         }
     }
 }
@@ -166,10 +176,8 @@ impl Pool {
 
     /// A lease is over: the session is not used again.
     pub(super) fn lose(&self, lease: &SessionLease) {
-        let mut state = self.lock();
-        if let Some(held) = state.held.get(&lease.id).filter(|held| held.fence == lease.fence) {
+        if let Some(held) = self.lock().forget(lease) {
             held.lost.cancel();
-            state.held.remove(&lease.id);
         }
     }
 

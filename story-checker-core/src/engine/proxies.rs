@@ -112,7 +112,7 @@ impl Proxies {
         Some(id.clone())
     }
 
-    /// A session that came in does not live here after all.
+    /// A session that came in lives here no longer, or never did.
     pub(super) fn move_out(&mut self, id: &ProxyId) {
         if let Some(slot) = self.slots.get_mut(id) {
             slot.homes = slot.homes.saturating_sub(1);

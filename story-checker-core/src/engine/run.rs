@@ -42,6 +42,12 @@ pub(super) async fn run(
     let session = pair.session().map(|session| session.id().clone());
     let leases = jobs.iter().map(|job| job.lease);
     let group = shared.running.start(leases, session, deadline + PATIENCE);
+    if pair.is_lost()
+        && let Some(session) = pair.session()
+    {
+        // The beat has learnt so before this call was known.
+        shared.running.stop_session(session.id());
+    }
     if shared.abort.is_cancelled() {
         // Whoever stops all calls may have come before this one.
         shared.running.stop_all();

@@ -56,12 +56,15 @@ pub(super) struct Space {
 impl Space {
     /// Whoever waits is woken for so many jobs at once, or for all that they want.
     const WORTH_IT: usize = 64;
+    /// What is counted at most: room that nobody waited for says little about the queue of today.
+    const MOST: usize = 4_096;
     /// Few jobs may take long: then whatever room there is is taken.
     const MOMENT: Duration = Duration::from_millis(10);
 
     pub(super) fn add(&self, jobs: usize) {
-        let before = self.jobs.fetch_add(jobs, Ordering::AcqRel);
-        if before + jobs >= Self::WORTH_IT {
+        let more = |before: usize| Some((before + jobs).min(Self::MOST));
+        let before = self.jobs.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+        if before.is_ok_and(|before| before + jobs >= Self::WORTH_IT) {
             self.changed.notify_waiters();
         }
     }

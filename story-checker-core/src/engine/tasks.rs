@@ -182,7 +182,9 @@ async fn sort_out(shared: &Arc<Shared>, settlements: &Settlements) -> Result<()>
         if shared.config.give_up_early && idle {
             let now = shared.clock.now();
             let ready_at = shared.pool.ready_at(lane).unwrap_or(Timestamp::MAX);
-            within = ready_at.since(now);
+            if ready_at > now && !shared.pool.may_lease(lane).await? {
+                within = ready_at.since(now);
+            }
         }
         let wants = vec![(lane.queue.clone(), MAX_ITEMS)];
         let mut request = ClaimRequest::new(wants, shared.worker.clone(), shared.config.lease);

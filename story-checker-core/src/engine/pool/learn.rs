@@ -57,6 +57,9 @@ impl Pool {
             let line = locked.kind(&session.kind);
             line.ask_at = Timestamp::default();
             line.blocking = None;
+            if let SessionState::CoolingDown { until, .. } = state {
+                line.next_at = Some(line.next_at.map_or(until, |at| at.min(until)));
+            }
         }
         let session = session.handle.id().clone();
         tracing::warn!(%session, state = state.as_str(), "a session is out of use");

@@ -58,6 +58,7 @@ impl Pool {
             let homeless = &mut none.homeless;
             let pair = self.pair_up(wish.keys, line, proxies, session, now, homeless);
             if let Some(pair) = pair {
+                line.ready.extend(none.homeless);
                 return Ok(pair);
             }
         }

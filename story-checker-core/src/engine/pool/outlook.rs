@@ -74,6 +74,15 @@ impl Pool {
         held <= idle && !is_near
     }
 
+    /// Whether the store has sessions for the lane that this worker has not asked for yet: it leases
+    /// as many as there is work for, so that the end of these is not the end of all.
+    pub(in crate::engine) async fn may_lease(&self, lane: &Lane) -> Result<bool> {
+        let Some(kind) = &lane.session else { return Ok(false) };
+        let valid = self.census(kind).await?.valid();
+        let held = self.lock().held.values().filter(|held| held.kind == *kind).count();
+        Ok(valid > held)
+    }
+
     /// When to look again even if nothing is known to become ready.
     pub(in crate::engine) fn ask_at(&self, lane: &Lane) -> Option<Timestamp> {
         let kind = lane.session.as_ref()?;

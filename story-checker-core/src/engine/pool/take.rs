@@ -45,7 +45,14 @@ impl Pool {
         if want > 0 {
             let owner = self.worker.clone();
             let request = SessionLeaseRequest::new(kind.clone(), owner, self.lease, want);
-            homeless.extend(self.ask_store(&request).await?.0);
+            match self.ask_store(&request).await {
+                Ok((more, _)) => homeless.extend(more),
+                Err(error) => {
+                    let mut state = self.lock();
+                    homeless.into_iter().for_each(|session| state.idle(session));
+                    return Err(error);
+                }
+            }
         }
         if !homeless.is_empty() {
             self.settle_in(homeless).await?;
@@ -84,7 +91,7 @@ impl Pool {
         for (record, fence) in leased.sessions {
             let lost = CancellationToken::new();
             let (kind, account) = (record.kind.clone(), record.account.clone());
-            let held = Held { fence, kind, account, lost: lost.clone() };
+            let held = Held { fence, kind, account, home: None, lost: lost.clone() };
             state.held.insert(record.id.clone(), held);
             sessions.push(Leased::new(record, fence, lost, now));
         }
@@ -201,10 +208,13 @@ impl Pool {
         let mut changes = Vec::new();
         let before: Vec<_> = sessions.iter().map(|session| session.home.clone()).collect();
         {
-            let mut state = self.lock();
-            if let Some(proxies) = &mut state.proxies {
+            let State { proxies, held, .. } = &mut *self.lock();
+            if let Some(proxies) = proxies {
                 for session in &mut sessions {
                     let home = proxies.settle_in(session.home.as_ref(), now);
+                    if let Some(held) = held.get_mut(&session.lease.id) {
+                        held.home.clone_from(&home);
+                    }
                     if home.is_some() && home != session.home {
                         session.home = home;
                         changes.push(session.change(SessionState::Valid));
@@ -223,9 +233,7 @@ impl Pool {
                 // A home that is not stored must not be used: back into line as they came.
                 let mut state = self.lock();
                 for (mut session, home) in sessions.into_iter().zip(before) {
-                    if let (Some(proxies), Some(new)) = (&mut state.proxies, &session.home) {
-                        proxies.move_out(new);
-                    }
+                    state.move_out(&session.lease.id);
                     session.home = home;
                     state.idle(session);
                 }
