@@ -22,12 +22,13 @@ pub(crate) fn completions(shell: Shell) -> anyhow::Result<u8> {
     print(&text).context("cannot write the completions")
 }
 
-/// Writes a page for every command to a folder.
+/// Writes a page for every command to a folder, which is made if it is missing.
 ///
 /// # Errors
 /// If they cannot be written.
 pub(crate) fn manual(folder: &Path) -> anyhow::Result<u8> {
-    clap_mangen::generate_to(LowArgs::command(), folder)
+    std::fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(LowArgs::command(), folder))
         .with_context(|| format!("cannot write the manual to {}", folder.display()))?;
     Ok(0)
 }

@@ -160,8 +160,10 @@ fn completions_and_manual_know_the_commands() {
     assert_eq!(run(folder.path(), &["manual", "."]).status.code(), Some(0));
     let page = std::fs::read_to_string(folder.path().join("story-checker-check.1")).unwrap();
     assert!(page.contains("deadline"));
-    let output = run(folder.path(), &["manual", "missing"]);
-    assert!(stderr(&output).starts_with("error: cannot write the manual to missing: "));
+    assert_eq!(run(folder.path(), &["manual", "new/folder"]).status.code(), Some(0));
+    assert!(folder.path().join("new/folder/story-checker.1").exists());
+    let output = run(folder.path(), &["manual", "story-checker.1/x"]);
+    assert!(stderr(&output).starts_with("error: cannot write the manual to story-checker.1/x: "));
     assert_eq!(output.status.code(), Some(2));
 }
 

