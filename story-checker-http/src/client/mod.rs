@@ -2,6 +2,7 @@
 
 mod answer;
 mod jar;
+mod pass;
 mod redact;
 mod specimen;
 
@@ -22,6 +23,7 @@ use url::Url;
 
 pub(crate) use self::answer::{Exchange, contains};
 pub(crate) use self::jar::{Jar, is_cookie_value, put as put_cookie};
+pub(crate) use self::pass::{pass, pass_by_waiting};
 pub(crate) use self::redact::is_plain;
 use self::specimen::Specimens;
 use crate::transport::{Collected, Request, Transport, TransportError, TransportErrorKind};

@@ -22,10 +22,7 @@ use super::api::{TOKEN, X};
 use super::classify::Standing;
 use super::target::{fits, is_name, query_of_tag};
 use super::user::User;
-use crate::client::Exchange;
-
-/// With less time than this before the deadline no request is begun.
-const LEAST_TIME: Duration = Duration::from_millis(500);
+use crate::client::{self, Exchange};
 
 /// The state of one check.
 pub(super) struct Round<'a> {
@@ -136,35 +133,12 @@ impl<'a> Round<'a> {
         now
     }
 
-    /// A pass for a first step: if the gate has none soon, nothing is lost by stopping here.
     async fn pass(&self, route: &'static str) -> Result<Pass, Stop> {
-        if self.cx.remaining() < LEAST_TIME {
-            let text = "the check's deadline is too near for another request";
-            return Err(Stop::Later(Fault::not_ready(text, self.cx.now())));
-        }
-        self.cx.pass(route).await.map_err(Stop::Later)
+        client::pass(self.cx, route).await.map_err(Stop::Later)
     }
 
-    /// A pass for a later step, without which the steps before were in vain: it waits as long as the
-    /// deadline allows.
     async fn pass_by_waiting(&self, route: &'static str) -> Result<Pass, Stop> {
-        loop {
-            let refusal = match self.pass(route).await {
-                Err(Stop::Later(refusal)) => refusal,
-                other => return other,
-            };
-            let wait = match refusal.until {
-                Some(until) if refusal.class == Class::RateLimited => until.since(self.cx.now()),
-                _ => return Err(Stop::Later(refusal)),
-            };
-            let wait = wait.max(Duration::from_millis(1));
-            if wait + LEAST_TIME > self.cx.remaining() {
-                return Err(Stop::Later(refusal));
-            }
-            let sleep = tokio::time::sleep(wait);
-            // Cancelled: the next call for a pass says so.
-            let _ = self.cx.cancellation().run_until_cancelled(sleep).await;
-        }
+        client::pass_by_waiting(self.cx, route).await.map_err(Stop::Later)
     }
 
     fn answer(

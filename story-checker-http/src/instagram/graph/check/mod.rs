@@ -6,7 +6,6 @@ mod stories;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use story_checker_core::checker::{CheckContext, CheckerProfile};
 use story_checker_core::session::SessionHandle;
@@ -18,11 +17,8 @@ use url::Url;
 
 use super::api::Graph;
 use super::token::Token;
-use crate::client::Exchange;
+use crate::client::{self, Exchange};
 use crate::instagram::account::is_name;
-
-/// With less time than this before the deadline no request is begun.
-const LEAST_TIME: Duration = Duration::from_millis(500);
 
 /// Answers for one target, on a loan of the session that speaks for it.
 pub(super) async fn run(
@@ -104,11 +100,7 @@ impl<'a> Asking<'a> {
         read: impl FnOnce(&Exchange) -> Result<T, Fault>,
     ) -> Result<(T, Option<Timestamp>), Fault> {
         let Self { graph, cx, session, .. } = *self;
-        if cx.remaining() < LEAST_TIME {
-            let text = "the check's deadline is too near for another request";
-            return Err(Fault::not_ready(text, cx.now()));
-        }
-        let pass = cx.pass(route).await?;
+        let pass = client::pass(cx, route).await?;
         let (answer, exchange) = graph.api.send(cx, session, pass, (route, url), read).await?;
         let server_time = exchange.server_time();
         self.requests.push(exchange.record);

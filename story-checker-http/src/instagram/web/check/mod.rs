@@ -8,7 +8,6 @@ mod stories;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use story_checker_core::checker::CheckContext;
 use story_checker_core::gate::Pass;
@@ -22,11 +21,8 @@ use url::Url;
 use self::slot::{Nothing, Slot, State, Stop, stops};
 use super::api::{LOGIN, Web};
 use super::profile::Standing;
-use crate::client::Exchange;
+use crate::client::{self, Exchange};
 use crate::instagram::account::is_name;
-
-/// With less time than this before the deadline no request is begun.
-const LEAST_TIME: Duration = Duration::from_millis(500);
 
 /// The state of one check.
 pub(super) struct Round<'a> {
@@ -154,34 +150,12 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// A pass for a first step: if the gate has none soon, nothing is lost by stopping here.
     async fn pass(&self, route: &'static str) -> Result<Pass, Stop> {
-        if self.cx.remaining() < LEAST_TIME {
-            return Err(Stop::Later(self.out_of_time()));
-        }
-        self.cx.pass(route).await.map_err(Stop::Later)
+        client::pass(self.cx, route).await.map_err(Stop::Later)
     }
 
-    /// A pass for a later step. What was asked before would have to be asked again, and where passes
-    /// come one by one that would never end: so it waits as long as the deadline allows.
     async fn pass_by_waiting(&self, route: &'static str) -> Result<Pass, Stop> {
-        loop {
-            let refusal = match self.pass(route).await {
-                Err(Stop::Later(refusal)) => refusal,
-                other => return other,
-            };
-            let wait = match refusal.until {
-                Some(until) if refusal.class == Class::RateLimited => until.since(self.cx.now()),
-                _ => return Err(Stop::Later(refusal)),
-            };
-            let wait = wait.max(Duration::from_millis(1));
-            if wait + LEAST_TIME > self.cx.remaining() {
-                return Err(Stop::Later(refusal));
-            }
-            let sleep = tokio::time::sleep(wait);
-            // Cancelled: the next call for a pass says so.
-            let _ = self.cx.cancellation().run_until_cancelled(sleep).await;
-        }
+        client::pass_by_waiting(self.cx, route).await.map_err(Stop::Later)
     }
 
     /// Sends one request. What an answer means may depend on the one before.
@@ -194,10 +168,6 @@ impl<'a> Round<'a> {
         let Self { web, cx, session, .. } = *self;
         let read = |exchange: &Exchange| web.strikes.weigh(session.id(), read(exchange));
         web.api.send(cx, session, pass, request, read).await
-    }
-
-    fn out_of_time(&self) -> Fault {
-        Fault::not_ready("the check's deadline is too near for another request", self.cx.now())
     }
 
     /// What was seen on the way to the answer for one target; takes its records along.

@@ -1,0 +1,41 @@
+//! Passes for the requests of a check.
+
+use std::time::Duration;
+
+use story_checker_core::checker::CheckContext;
+use story_checker_core::gate::Pass;
+use story_checker_core::{Class, Fault};
+
+/// With less time than this before the deadline no request is begun.
+const LEAST_TIME: Duration = Duration::from_millis(500);
+
+/// A pass for a first step: if the gate has none soon, nothing is lost by stopping here.
+pub(crate) async fn pass(cx: &CheckContext, route: &'static str) -> Result<Pass, Fault> {
+    if cx.remaining() < LEAST_TIME {
+        let text = "the check's deadline is too near for another request";
+        return Err(Fault::not_ready(text, cx.now()));
+    }
+    cx.pass(route).await
+}
+
+/// A pass for a later step. What was asked before would have to be asked again, and where passes
+/// come one by one that would never end: so it waits as long as the deadline allows.
+pub(crate) async fn pass_by_waiting(cx: &CheckContext, route: &'static str) -> Result<Pass, Fault> {
+    loop {
+        let refusal = match pass(cx, route).await {
+            Err(refusal) => refusal,
+            pass => return pass,
+        };
+        let wait = match refusal.until {
+            Some(until) if refusal.class == Class::RateLimited => until.since(cx.now()),
+            _ => return Err(refusal),
+        };
+        let wait = wait.max(Duration::from_millis(1));
+        if wait + LEAST_TIME > cx.remaining() {
+            return Err(refusal);
+        }
+        let sleep = tokio::time::sleep(wait);
+        // Cancelled: the next call for a pass says so.
+        let _ = cx.cancellation().run_until_cancelled(sleep).await;
+    }
+}
