@@ -10,41 +10,12 @@ use tokio::sync::Notify;
 use self::state::State;
 use super::{
     Alter, Altered, Beat, BeatReply, ClaimRequest, Claimed, Enqueued, JobFilter, JobQueue, JobView,
-    MAX_ITEMS, Maintained, NewJob, Page, QueueControl, QueueName, Select, Settled, Settlement,
-    Stats, StatsQuery,
+    MAX_ITEMS, Maintained, NewJob, Page, QueueControl, QueueName, Retention, Select, Settled,
+    Settlement, Stats, StatsQuery,
 };
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::id::JobId;
-
-/// How long ended jobs are kept, by number and by age. Whatever is reached first counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Retention {
-    /// At most so many jobs that ended well. Default 10,000.
-    pub done: usize,
-    /// At most so many dead and cancelled jobs. Default 100,000.
-    pub dead: usize,
-    /// Jobs that ended well: at most so long. Default 24 h.
-    pub done_for: Duration,
-    /// Dead and cancelled jobs: at most so long. Default 30 days.
-    pub dead_for: Duration,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        const DAY: Duration = Duration::from_secs(86_400);
-        Self { done: 10_000, dead: 100_000, done_for: DAY, dead_for: DAY.saturating_mul(30) }
-    }
-}
-
-impl Retention {
-    /// Keeps nothing that has ended: for runs whose results are consumed as they come.
-    #[must_use]
-    pub const fn nothing() -> Self {
-        Self { done: 0, dead: 0, done_for: Duration::ZERO, dead_for: Duration::ZERO }
-    }
-}
 
 /// Jobs in this process's memory: gone when it ends. It is also the model that every other store
 /// is compared with.
@@ -122,8 +93,10 @@ impl JobQueue for InMemoryJobQueue {
     }
 
     async fn beat(&self, beat: &Beat) -> Result<Vec<BeatReply>> {
-        let until = self.clock.now() + beat.lease;
+        let now = self.clock.now();
+        let until = now + beat.lease;
         let mut state = self.lock();
+        state.alive(&beat.worker, now);
         Ok(beat.leases.iter().map(|lease| state.renew(*lease, until)).collect())
     }
 
@@ -160,6 +133,7 @@ impl JobQueue for InMemoryJobQueue {
         let reaped = state.reap(budget, now);
         let swept = state.sweep_cancelled(budget - reaped, now);
         let pruned = state.prune(budget - reaped - swept, now);
+        state.forget_workers(now);
         drop(state);
         if reaped > 0 {
             self.changed.notify_waiters();
@@ -174,14 +148,21 @@ impl JobQueue for InMemoryJobQueue {
             (Select::Batch(batch), Alter::Cancel) => self.lock().cancel_batch(*batch),
             (Select::Batch(batch), Alter::Pause) => self.lock().pause_batch(*batch, true),
             (Select::Batch(batch), Alter::Resume) => self.lock().pause_batch(*batch, false),
-            (Select::Jobs(ids), Alter::Cancel | Alter::Delete | Alter::Replay) => {
+            (Select::Batch(batch), Alter::Replay) => self.lock().replay_batch(*batch),
+            (
+                Select::Jobs(ids),
+                Alter::Cancel | Alter::Deadline(_) | Alter::Delete | Alter::Replay,
+            ) => {
                 check_len("alter jobs", ids.len())?;
                 let mut state = self.lock();
                 let mut altered = Altered::default();
                 for id in ids {
                     let done = match alter {
                         Alter::Cancel => state.cancel(*id, now),
-                        Alter::Delete => state.delete(*id),
+                        Alter::Deadline(span) => {
+                            state.set_deadline(*id, span.map(|span| now + span))
+                        }
+                        Alter::Delete => state.delete(*id, now),
                         _ => state.replay(*id, now),
                     };
                     altered.changed += u64::from(done);

@@ -5,6 +5,7 @@
 //! does know batches, because their counters must change in the same atomic step as the jobs.
 
 mod memory;
+mod retention;
 mod view;
 
 use std::fmt::{Debug, Display};
@@ -14,10 +15,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use self::memory::{InMemoryJobQueue, Retention};
+pub use self::memory::InMemoryJobQueue;
+pub use self::retention::Retention;
 pub use self::view::{
-    Alter, Altered, BatchStats, JobCounts, JobFilter, JobState, JobView, Page, QueueStats, Select,
-    Stats, StatsQuery,
+    Alter, Altered, BatchStats, JobCounts, JobFilter, JobPast, JobState, JobView, Page, QueueStats,
+    Select, Stats, StatsQuery, WorkerStats,
 };
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -74,6 +76,9 @@ pub struct NewJob {
     pub deadline: Option<Duration>,
     /// While a live job of the same queue has the same key, this one is a duplicate.
     pub unique: Option<Bytes>,
+    /// What it went through in another store that it was exported from; `delay` and `deadline`
+    /// then do not count.
+    pub past: Option<Box<JobPast>>,
 }
 
 impl NewJob {
@@ -89,6 +94,7 @@ impl NewJob {
             delay: Duration::ZERO,
             deadline: None,
             unique: None,
+            past: None,
         }
     }
 }
@@ -97,7 +103,8 @@ impl NewJob {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Enqueued {
-    /// A live job with this id or this unique key exists already; nothing was changed.
+    /// A job with this id, or a live one with this unique key, exists already; nothing was
+    /// changed.
     Duplicate {
         /// The job that exists.
         existing: JobId,
@@ -200,7 +207,8 @@ impl ClaimedJob {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Claimed {
-    /// The jobs, by priority, and within one priority from the batches in turn.
+    /// The jobs, by priority; those of one priority shared evenly between the batches that have
+    /// any, and within one batch in the order of their enqueuing.
     pub jobs: Vec<ClaimedJob>,
     /// When the next job of the wanted queues becomes due, if it is known and later than now.
     pub next_at: Option<Timestamp>,
@@ -343,7 +351,9 @@ pub struct QueueControl {
 /// * Answers come one per item, in order; one bad item never spoils the others. Every call may be
 ///   sent again after a lost reply. At most [`MAX_ITEMS`] items go into one call.
 /// * Cancelling is stored: a job that waits is cancelled at once, one that runs learns it by the
-///   next beat. A cancelled job is never tried again.
+///   next beat. A cancelled job is never tried again, unless the operator replays it.
+/// * A paused batch, a cancelled one and a paused queue cost a claim nothing, however much waits in
+///   them.
 #[async_trait]
 pub trait JobQueue: Debug + Display + Send + Sync + 'static {
     /// Takes jobs in.
@@ -356,7 +366,8 @@ pub trait JobQueue: Debug + Display + Send + Sync + 'static {
     /// May have been applied; sending the same jobs again answers `Duplicate` for those that were.
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>>;
 
-    /// Leases jobs: by priority, and within one priority from the batches in turn.
+    /// Leases jobs: by priority, and within one priority from the batches in turn. The worker
+    /// counts as alive.
     ///
     /// # Errors
     /// As [`JobQueue::enqueue`].
@@ -380,7 +391,7 @@ pub trait JobQueue: Debug + Display + Send + Sync + 'static {
         next: Option<&ClaimRequest>,
     ) -> Result<(Vec<Settled>, Claimed)>;
 
-    /// Renews leases; one answer per lease.
+    /// Renews leases; one answer per lease. The worker counts as alive, also without leases.
     ///
     /// # Errors
     /// As [`JobQueue::enqueue`].
@@ -400,7 +411,8 @@ pub trait JobQueue: Debug + Display + Send + Sync + 'static {
     async fn wait(&self, queues: &[QueueName], max: Duration) -> Result<bool>;
 
     /// Frees jobs whose lease is over, and drops what the retention says; at most `budget` jobs.
-    /// Every worker calls it from time to time. A job that has crashed too often is claimed like
+    /// Forgets workers that were not alive for [`WORKERS_KEPT`]. Every worker calls it from time
+    /// to time. A job that has crashed too often is claimed like
     /// any other: the claimer sees the count and settles it as dead.
     ///
     /// # Errors
@@ -410,7 +422,7 @@ pub trait JobQueue: Debug + Display + Send + Sync + 'static {
     /// Safe: whatever was done is complete by itself.
     async fn maintain(&self, budget: usize) -> Result<Maintained>;
 
-    /// Cancels, replays, deletes, pauses or resumes what is selected.
+    /// Cancels, replays, deletes, pauses or resumes what is selected, or moves its deadline.
     ///
     /// # Errors
     /// As [`JobQueue::enqueue`]; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a change
@@ -457,6 +469,9 @@ pub trait JobQueue: Debug + Display + Send + Sync + 'static {
     /// Safe: it only reads.
     async fn stats(&self, query: &StatsQuery) -> Result<Stats>;
 }
+
+/// How long a worker is remembered after its last sign of life.
+pub const WORKERS_KEPT: Duration = Duration::from_secs(3_600);
 
 /// The most items in one call of a [`JobQueue`].
 pub const MAX_ITEMS: usize = 512;

@@ -11,10 +11,9 @@ use bytes::Bytes;
 use slab::Slab;
 
 use super::super::{
-    BeatReply, ClaimRequest, Claimed, ClaimedJob, Enqueued, JobCounts, JobLease, JobState, NewJob,
-    Outcome, QueueName, Settled, Settlement,
+    BeatReply, ClaimRequest, Claimed, ClaimedJob, Enqueued, JobCounts, JobLease, JobPast, JobState,
+    NewJob, Outcome, QueueName, Retention, Settled, Settlement, WORKERS_KEPT,
 };
-use super::Retention;
 use crate::clock::Timestamp;
 use crate::id::{BatchId, Fence, JobId, WorkerId};
 use crate::retry::DeadReason;
@@ -38,6 +37,8 @@ pub(super) struct State {
     /// are gone are skipped.
     done_log: VecDeque<(Timestamp, JobId)>,
     dead_log: VecDeque<(Timestamp, JobId)>,
+    /// The last sign of life of each worker.
+    workers: BTreeMap<WorkerId, Timestamp>,
     sequence: u64,
 }
 
@@ -144,25 +145,36 @@ struct Batch {
     paused: bool,
     cancelled: bool,
     /// Counts by queue, so that cancelling takes one step per queue.
-    counts: Vec<(usize, JobCounts)>,
+    counts: Vec<Share>,
     /// Rows that still exist.
     rows: usize,
+    created_at: Timestamp,
     changed_at: Timestamp,
 }
 
+/// What a batch has in one queue.
+#[derive(Debug)]
+struct Share {
+    queue: usize,
+    counts: JobCounts,
+    /// Rows that still wait although the batch is cancelled; they count as cancelled.
+    hidden: JobCounts,
+}
+
 impl Batch {
-    fn counts(&mut self, queue: usize) -> &mut JobCounts {
-        let index = self.counts.iter().position(|(known, _)| *known == queue);
+    fn share(&mut self, queue: usize) -> &mut Share {
+        let index = self.counts.iter().position(|share| share.queue == queue);
         let index = index.unwrap_or_else(|| {
-            self.counts.push((queue, JobCounts::default()));
+            let (counts, hidden) = (JobCounts::default(), JobCounts::default());
+            self.counts.push(Share { queue, counts, hidden });
             self.counts.len() - 1
         });
-        &mut self.counts[index].1
+        &mut self.counts[index]
     }
 
     fn total(&self) -> JobCounts {
         let mut total = JobCounts::default();
-        for (_, counts) in &self.counts {
+        for Share { counts, .. } in &self.counts {
             for state in STATES {
                 *total.of(state) += *counts.clone().of(state);
             }
@@ -194,6 +206,7 @@ impl State {
             leases: BTreeSet::new(),
             done_log: VecDeque::new(),
             dead_log: VecDeque::new(),
+            workers: BTreeMap::new(),
             sequence: 0,
         }
     }
@@ -227,6 +240,7 @@ impl State {
             cancelled: false,
             counts: Vec::new(),
             rows: 0,
+            created_at: now,
             changed_at: now,
         };
         let index = self.batches.insert(batch);
@@ -239,16 +253,27 @@ impl State {
             return Enqueued::Duplicate { existing: job.id };
         }
         let queue = self.queue(&job.queue);
-        if let Some(&twin) = job.unique.as_ref().and_then(|key| self.queues[queue].unique.get(key))
+        let past = job.past.as_deref();
+        let ended = past.is_some_and(|past| past.state.is_final());
+        let twin = job.unique.as_ref().and_then(|key| self.queues[queue].unique.get(key)).copied();
+        if let Some(twin) = twin.filter(|_| !ended)
             && !self.state_of(twin).is_final()
         {
             return Enqueued::Duplicate { existing: self.rows[twin].id };
         }
         let Queue { max_len, counts, .. } = &self.queues[queue];
-        if max_len.is_some_and(|max| counts.live() >= max as u64) {
+        if !ended && max_len.is_some_and(|max| counts.live() >= max as u64) {
             return Enqueued::Full;
         }
+        if let Some(twin) = twin.filter(|_| !ended) {
+            // Its batch was cancelled: it ends now, for its key is needed.
+            self.end(twin, JobState::Cancelled, now);
+        }
         let batch = job.batch.map(|id| self.batch(id, now));
+        if let Some(batch) = batch {
+            let batch = &mut self.batches[batch];
+            batch.changed_at = batch.changed_at.max(now);
+        }
         self.sequence += 1;
         let extra = job
             .unique
@@ -259,7 +284,8 @@ impl State {
             payload: job.payload,
             batch,
             queue,
-            state: JobState::Scheduled,
+            // Counted below; from here it goes in line, or has ended.
+            state: JobState::Cancelled,
             priority: job.priority,
             cancel: false,
             attempt: 0,
@@ -274,19 +300,44 @@ impl State {
             extra,
         });
         self.by_id.insert(job.id, row);
-        if let Some(key) = job.unique {
+        if let Some(key) = job.unique.filter(|_| !ended) {
             self.queues[queue].unique.insert(key, row);
         }
         if let Some(batch) = batch {
             self.batches[batch].rows += 1;
         }
-        self.count(row, self.state_of(row), 1);
-        if self.is_cancelled(row) {
-            self.end(row, JobState::Cancelled, now);
-        } else {
-            self.put_in_line(row, now + job.delay, now);
+        self.count(row, JobState::Cancelled, 1);
+        match job.past {
+            Some(past) => self.restore(row, *past, now),
+            None if self.is_cancelled(row) => self.end(row, JobState::Cancelled, now),
+            None => self.put_in_line(row, now + job.delay, now),
         }
         Enqueued::Inserted
+    }
+
+    /// Gives a new row the past that it had in another store.
+    fn restore(&mut self, row: usize, past: JobPast, now: Timestamp) {
+        let cancelled = self.is_cancelled(row);
+        let at = &mut self.rows[row];
+        at.attempt = past.attempt;
+        at.crashes = past.crashes;
+        at.deferrals = past.deferrals;
+        at.fence = past.fence;
+        at.enqueued_at = past.enqueued_at;
+        at.deadline = past.deadline;
+        if !past.note.is_empty() || past.dead_reason.is_some() || past.result.is_some() {
+            let extra = at.extra();
+            extra.note = past.note;
+            extra.dead_reason = past.dead_reason;
+            extra.result = past.result.filter(|result| !result.is_empty());
+        }
+        match past.state {
+            state if state.is_final() => self.end(row, state, past.at),
+            _ if cancelled => self.end(row, JobState::Cancelled, now),
+            JobState::Scheduled => self.put_in_line(row, past.at, now),
+            // Nobody holds here what somebody held there.
+            _ => self.put_in_line(row, now, now),
+        }
     }
 
     /// Changes the counters of a row's state by one.
@@ -295,15 +346,27 @@ impl State {
         let change = |count: &mut u64| *count = count.saturating_add_signed(by);
         change(self.queues[queue].counts.of(state));
         if let Some(batch) = batch {
-            change(self.batches[batch].counts(queue).of(state));
+            change(self.batches[batch].share(queue).counts.of(state));
         }
     }
 
     fn set_state(&mut self, row: usize, state: JobState) {
         // A waiting row of a cancelled batch has been counted as cancelled already.
         self.count(row, self.state_of(row), -1);
+        self.hide(row, -1);
         self.rows[row].state = state;
+        self.hide(row, 1);
         self.count(row, self.state_of(row), 1);
+    }
+
+    /// Changes the count of waiting rows of a cancelled batch by one, if the row is one.
+    fn hide(&mut self, row: usize, by: i64) {
+        let Row { queue, batch, state, .. } = self.rows[row];
+        let waits = matches!(state, JobState::Ready | JobState::Scheduled);
+        if let Some(batch) = batch.filter(|batch| waits && self.batches[*batch].cancelled) {
+            let hidden = self.batches[batch].share(queue).hidden.of(state);
+            *hidden = hidden.saturating_add_signed(by);
+        }
     }
 
     /// Where a row really stands: waiting rows of a cancelled batch are cancelled.
@@ -374,9 +437,23 @@ impl State {
         }
     }
 
+    /// Notes a sign of life.
+    pub(super) fn alive(&mut self, worker: &WorkerId, now: Timestamp) {
+        match self.workers.get_mut(worker) {
+            Some(seen) => *seen = now,
+            None => _ = self.workers.insert(worker.clone(), now),
+        }
+    }
+
+    /// Forgets workers that gave no sign of life for long.
+    pub(super) fn forget_workers(&mut self, now: Timestamp) {
+        self.workers.retain(|_, seen| *seen + WORKERS_KEPT > now);
+    }
+
     pub(super) fn claim(&mut self, request: &ClaimRequest, now: Timestamp) -> Claimed {
         let mut claimed = Claimed::default();
         let mut room = super::MAX_ITEMS;
+        self.alive(&request.worker, now);
         for (name, want) in &request.wants {
             let queue = self.queue(name);
             let want = (*want).min(room);
@@ -607,9 +684,10 @@ impl State {
         let mut swept = 0;
         while let Some(&batch) = self.cancelled.front() {
             let of_batch = |level: &Level| level.rows.get(&Some(batch))?.first().copied();
-            let queues = self.batches[batch].counts.iter().map(|(queue, _)| &self.queues[*queue]);
+            let of = &self.batches[batch];
+            let queues = of.counts.iter().map(|share| &self.queues[share.queue]);
             let next = queues.flat_map(|queue| queue.ready.values()).find_map(of_batch);
-            match next {
+            match next.filter(|_| of.cancelled) {
                 Some(_) if swept >= budget => break,
                 Some((_, row)) => {
                     self.end(row, JobState::Cancelled, now);

@@ -7,7 +7,7 @@ use tokio::time::advance;
 use super::*;
 use crate::clock::{SystemClock, Timestamp, VirtualClock};
 use crate::id::{BatchId, Fence, IdSource};
-use crate::queue::{BeatReply, ClaimedJob, JobLease, JobState, Outcome};
+use crate::queue::{BeatReply, ClaimedJob, JobLease, JobPast, JobState, Outcome};
 use crate::retry::DeadReason;
 
 const START: Timestamp = Timestamp::from_secs(1_795_251_600);
@@ -320,7 +320,7 @@ async fn changes_that_do_not_fit_and_oversized_calls_are_refused() {
     let batch = bench.batch();
     for (select, alter) in [
         (Select::Batch(batch), Alter::Delete),
-        (Select::Batch(batch), Alter::Replay),
+        (Select::Batch(batch), Alter::Deadline(None)),
         (Select::Jobs(vec![]), Alter::Pause),
     ] {
         let error = bench.queue.alter(&select, alter).await.unwrap_err();
@@ -546,4 +546,66 @@ fn many_workers_neither_lose_nor_share_a_job() {
         }
         assert_eq!(seen.len(), 10_000);
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_batch_can_be_lifted_and_what_has_not_ended_waits_again() {
+    let bench = bench();
+    let batch = bench.batch();
+    bench.add_many(Some(batch), &["a", "b", "c"]).await;
+    let select = Select::Batch(batch);
+    bench.queue.alter(&select, Alter::Cancel).await.unwrap();
+    bench.queue.maintain(1).await.unwrap();
+    assert_eq!(bench.queue.alter(&select, Alter::Replay).await.unwrap().changed, 2);
+    let counts =
+        bench.queue.stats(&StatsQuery::Batches(vec![batch])).await.unwrap().batches[0].counts;
+    assert_eq!((counts.cancelled, counts.ready), (1, 2));
+    bench.queue.maintain(10).await.unwrap();
+    assert_eq!(bench.claim_payloads(9).await, ["b", "c"].map(String::from));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_keeps_its_past_in_another_store() {
+    let (from, to) = (bench(), bench());
+    let mut ids = Vec::new();
+    let outcomes = [
+        done(),
+        Outcome::Dead { reason: DeadReason::Attempts, result: Bytes::from_static(b"why") },
+        Outcome::Retry { after: SECOND * 50, note: "again".into() },
+        Outcome::Release { after: Duration::ZERO },
+    ];
+    for (index, outcome) in (0u8..).zip(outcomes) {
+        let unique = Some(Bytes::from(vec![index]));
+        ids.push(from.add(NewJob { unique, ..from.job("x") }).await);
+        let lease = from.claim(1).await[0].lease;
+        from.settle(lease, outcome).await;
+    }
+    let views: Vec<_> = from.queue.get(&ids).await.unwrap().into_iter().flatten().collect();
+    for view in &views {
+        let past = Some(Box::new(JobPast::of(view)));
+        let job = NewJob::new(view.id, view.queue.clone(), view.payload.clone());
+        to.add(NewJob { past, unique: view.unique.clone(), ..job }).await;
+    }
+    let there: Vec<_> = to.queue.get(&ids).await.unwrap().into_iter().flatten().collect();
+    assert_eq!(there, views);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadlines_can_be_moved_and_workers_are_known() {
+    let bench = bench();
+    let id = bench.add(NewJob { deadline: Some(SECOND), ..bench.job("a") }).await;
+    let jobs = Select::Jobs(vec![id]);
+    let later = Alter::Deadline(Some(SECOND * 60));
+    assert_eq!(bench.queue.alter(&jobs, later).await.unwrap().changed, 1);
+    advance(SECOND * 2).await;
+    let mut request = ClaimRequest::new(vec![(name(), 5)], "w".into(), LEASE);
+    request.hopeless_within = Some(Duration::ZERO);
+    assert!(bench.queue.claim(&request).await.unwrap().jobs.is_empty());
+    assert_eq!(bench.claim(5).await[0].deadline, Some(START + SECOND * 60));
+
+    let workers = bench.queue.stats(&StatsQuery::Workers).await.unwrap().workers;
+    assert_eq!(workers, [crate::queue::WorkerStats::new("w".into(), START + SECOND * 2, 1)]);
+    advance(crate::queue::WORKERS_KEPT).await;
+    bench.queue.maintain(1).await.unwrap();
+    assert!(bench.queue.stats(&StatsQuery::Workers).await.unwrap().workers.is_empty());
 }

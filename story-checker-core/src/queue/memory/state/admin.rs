@@ -3,12 +3,12 @@
 use std::ops::Bound;
 
 use super::super::super::{
-    Altered, BatchStats, JobFilter, JobState, JobView, Page, QueueControl, QueueName, QueueStats,
-    Stats, StatsQuery,
+    Altered, BatchStats, JobCounts, JobFilter, JobState, JobView, Page, QueueControl, QueueName,
+    QueueStats, Stats, StatsQuery, WorkerStats,
 };
-use super::{Batch, Extra, Queue, State};
+use super::{Batch, Extra, Queue, Share, State};
 use crate::clock::Timestamp;
-use crate::id::{BatchId, JobId};
+use crate::id::{BatchId, JobId, WorkerId};
 
 impl State {
     pub(in super::super) fn cancel(&mut self, id: JobId, now: Timestamp) -> bool {
@@ -21,14 +21,17 @@ impl State {
         true
     }
 
-    pub(in super::super) fn delete(&mut self, id: JobId) -> bool {
+    pub(in super::super) fn delete(&mut self, id: JobId, now: Timestamp) -> bool {
         let Some(&row) = self.by_id.get(&id) else { return false };
-        let ended = self.rows[row].state.is_final();
-        if ended {
-            let at = self.rows[row].at;
-            self.drop_row(row, at);
+        if !self.state_of(row).is_final() {
+            return false;
         }
-        ended
+        if !self.rows[row].state.is_final() {
+            // Its batch was cancelled, and maintenance has not come to it yet.
+            self.end(row, JobState::Cancelled, now);
+        }
+        self.drop_row(row, now);
+        true
     }
 
     pub(in super::super) fn replay(&mut self, id: JobId, now: Timestamp) -> bool {
@@ -66,8 +69,9 @@ impl State {
             return Altered::default();
         }
         let mut changed = 0;
-        for (queue, counts) in &mut batch.counts {
+        for Share { queue, counts, hidden } in &mut batch.counts {
             let (ready, scheduled) = (counts.ready, counts.scheduled);
+            (hidden.ready, hidden.scheduled) = (ready, scheduled);
             changed += ready + scheduled + counts.leased;
             for counts in [counts, &mut self.queues[*queue].counts] {
                 counts.ready -= ready;
@@ -77,6 +81,44 @@ impl State {
         }
         self.cancelled.push_back(index);
         Altered { changed, refused: 0 }
+    }
+
+    /// Lifts the cancellation: what it has not ended yet waits again.
+    pub(in super::super) fn replay_batch(&mut self, id: BatchId) -> Altered {
+        let Some(&index) = self.batch_index.get(&id) else {
+            return Altered { changed: 0, refused: 1 };
+        };
+        let batch = &mut self.batches[index];
+        batch.cancelled = false;
+        let mut changed = 0;
+        for Share { queue, counts, hidden } in &mut batch.counts {
+            let JobCounts { ready, scheduled, .. } = std::mem::take(hidden);
+            changed += ready + scheduled;
+            for counts in [counts, &mut self.queues[*queue].counts] {
+                counts.ready += ready;
+                counts.scheduled += scheduled;
+                counts.cancelled -= ready + scheduled;
+            }
+        }
+        Altered { changed, refused: 0 }
+    }
+
+    /// Gives a live job another deadline.
+    pub(in super::super) fn set_deadline(&mut self, id: JobId, to: Option<Timestamp>) -> bool {
+        let Some(&row) = self.by_id.get(&id) else { return false };
+        let state = self.state_of(row);
+        if state.is_final() {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.rows[row].deadline, to);
+        let deadlines = &mut self.queues[self.rows[row].queue].deadlines;
+        if let Some(before) = before {
+            deadlines.remove(&(before, row));
+        }
+        if let Some(to) = to.filter(|_| state != JobState::Leased) {
+            deadlines.insert((to, row));
+        }
+        true
     }
 
     pub(in super::super) fn pause_batch(&mut self, id: BatchId, paused: bool) -> Altered {
@@ -118,6 +160,7 @@ impl State {
             enqueued_at: row.enqueued_at,
             at: row.at,
             deadline: row.deadline,
+            unique: extra.and_then(|extra| extra.unique.clone()),
         })
     }
 
@@ -128,12 +171,13 @@ impl State {
         limit: usize,
     ) -> Page {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let JobFilter { batch, queue, state } = filter;
+        let JobFilter { batch, queue, state, worker } = filter;
         let matches = |row: usize| {
             let at = &self.rows[row];
             batch.is_none_or(|id| at.batch.is_some_and(|index| self.batches[index].id == id))
                 && queue.as_ref().is_none_or(|name| self.queues[at.queue].name == *name)
                 && state.is_none_or(|state| self.state_of(row) == state)
+                && (worker.is_none() || at.worker == *worker)
         };
         let range = self.by_id.range((start, Bound::Unbounded));
         let mut found = range.filter(|(_, row)| matches(**row)).map(|(id, _)| *id);
@@ -143,26 +187,50 @@ impl State {
     }
 
     pub(in super::super) fn stats(&self, query: &StatsQuery) -> Stats {
+        let mut stats = Stats::default();
+        let batch = |index: &usize| {
+            let batch = &self.batches[*index];
+            let Batch { id, cancelled, paused, created_at, changed_at, .. } = *batch;
+            BatchStats {
+                batch: id,
+                counts: batch.total(),
+                cancelled,
+                paused,
+                created_at,
+                changed_at,
+            }
+        };
         match query {
             StatsQuery::Batches(ids) => {
                 let known = ids.iter().filter_map(|id| self.batch_index.get(id));
-                let of = |index: &usize| {
-                    let batch = &self.batches[*index];
-                    let Batch { id, cancelled, paused, .. } = *batch;
-                    BatchStats { batch: id, counts: batch.total(), cancelled, paused }
-                };
-                Stats { queues: Vec::new(), batches: known.map(of).collect() }
+                stats.batches = known.map(batch).collect();
+            }
+            StatsQuery::BatchesAfter { after, limit } => {
+                let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+                let range = self.batch_index.range((start, Bound::Unbounded));
+                stats.batches = range.take(*limit).map(|(_, index)| batch(index)).collect();
             }
             StatsQuery::Queues => {
                 let of = |queue: &Queue| QueueStats {
                     queue: queue.name.clone(),
                     counts: queue.counts,
                     paused: queue.paused,
+                    max_len: queue.max_len,
                 };
-                let mut queues: Vec<_> = self.queues.iter().map(of).collect();
-                queues.sort_by(|a, b| a.queue.cmp(&b.queue));
-                Stats { queues, batches: Vec::new() }
+                stats.queues = self.queues.iter().map(of).collect();
+                stats.queues.sort_by(|a, b| a.queue.cmp(&b.queue));
+            }
+            StatsQuery::Workers => {
+                let holds = |worker: &WorkerId| {
+                    let leased = self.leases.iter().map(|(_, row)| &self.rows[*row].worker);
+                    leased.filter(|holder| holder.as_ref() == Some(worker)).count() as u64
+                };
+                let of = |(worker, seen_at): (&WorkerId, &Timestamp)| {
+                    WorkerStats::new(worker.clone(), *seen_at, holds(worker))
+                };
+                stats.workers = self.workers.iter().map(of).collect();
             }
         }
+        stats
     }
 }
