@@ -57,6 +57,7 @@
 //! # }
 //! ```
 
+mod beat;
 mod census;
 mod config;
 mod event;
@@ -248,6 +249,7 @@ impl EngineBuilder {
         let made_up = || WorkerId::new(format!("worker-{}", ids.batch(clock.now())));
         let worker = config.worker.clone().unwrap_or_else(made_up);
         let bus = Arc::new(Bus::new());
+        let abort = CancellationToken::new();
         let pool = Pool::new(
             sessions,
             self.proxies,
@@ -257,6 +259,7 @@ impl EngineBuilder {
             worker.clone(),
             config.lease,
             config.proxy_failures,
+            abort.clone(),
         );
         Ok(Engine(Arc::new(Shared {
             config,
@@ -277,7 +280,7 @@ impl EngineBuilder {
             wake: Notify::new(),
             space: Space::default(),
             stop: CancellationToken::new(),
-            abort: CancellationToken::new(),
+            abort,
         })))
     }
 }

@@ -87,7 +87,7 @@ pub(super) async fn run(
         let answers = ask(&shared, &lane, &cx, &targets, &group, time).await;
         ended = (shared.clock.now(), begun.elapsed());
         let noted = desk.take_noted();
-        let lesson = Lesson::of(pair.proxy(), &answers, &noted, &shared.config, ended.0);
+        let lesson = Lesson::of(pair.proxy(), &answers, &noted, &shared.config, (started, ended.0));
         shared.pool.give_back(pair, lesson).await;
         answers
     };
