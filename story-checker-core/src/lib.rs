@@ -17,6 +17,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `backoff` | no | replays a policy of the `backoff` crate into a [`Schedule`](retry::Schedule) |
+//! | `testing` | no | the conformance suite for adapters, and stores that fail as planned |
 
 pub mod cache;
 pub mod charge;
@@ -35,6 +36,8 @@ pub mod retry;
 mod secret;
 pub mod session;
 mod target;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use self::clock::{Clock, SystemClock, Timestamp, VirtualClock};
 pub use self::error::{Certainty, Error, ErrorKind, Result};
