@@ -18,6 +18,7 @@
 //! |---|---|---|
 //! | `backoff` | no | replays a policy of the `backoff` crate into a [`Schedule`](retry::Schedule) |
 //! | `seal` | no | `seal`: secrets at rest, sealed with a key that the store does not have |
+//! | `testing` | no | the conformance suite for adapters, and stores that fail as planned |
 
 #[cfg(feature = "seal")]
 mod base64;
@@ -40,6 +41,8 @@ pub mod seal;
 mod secret;
 pub mod session;
 mod target;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use self::clock::{Clock, SystemClock, Timestamp, VirtualClock};
 pub use self::error::{Certainty, Error, ErrorKind, Result};
