@@ -62,6 +62,7 @@ mod census;
 mod config;
 mod event;
 mod handle;
+mod job;
 mod lane;
 mod lesson;
 mod loans;
@@ -83,6 +84,7 @@ pub use self::config::EngineConfig;
 use self::event::Bus;
 pub use self::event::{Event, Overflow, Subscription};
 pub use self::handle::{Drained, EngineHandle, EngineStats, SubmitOptions, Submitted};
+pub use self::job::{check_job, check_queue, read_check};
 use self::lane::Lane;
 use self::pool::Pool;
 use self::running::Running;
@@ -120,6 +122,13 @@ impl Engine {
     #[must_use]
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()
+    }
+
+    /// Subscribes to events from the first one on: a durable queue may hold jobs already. Else as
+    /// [`EngineHandle::subscribe`].
+    #[must_use]
+    pub fn subscribe(&self, capacity: usize, overflow: Overflow) -> Subscription {
+        self.0.bus.subscribe(capacity, overflow)
     }
 
     /// Starts the engine on the current tokio runtime.
