@@ -6,13 +6,20 @@ mod checkers;
 mod credentials;
 mod demo;
 mod documents;
+mod enqueue;
+mod logging;
 mod output;
 mod progress;
+mod resume;
 mod run;
+mod runs;
+mod sessions;
 mod settings;
 mod signals;
+mod stores;
 mod tally;
 mod targets;
+mod worker;
 mod world;
 
 use std::io::Write;
@@ -35,6 +42,8 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let result = match LowArgs::parse().command {
         Command::Check(args) => check::check(&args),
+        Command::Enqueue(args) => enqueue::enqueue(&args),
+        Command::Worker(args) => worker::worker(&args),
         Command::Config(ConfigCommand::Show(args)) => show(&args),
         Command::Sim(args) => simulate(*args),
         Command::Completions { shell } => documents::completions(shell),
@@ -56,7 +65,7 @@ fn complain(error: &anyhow::Error) {
 
 /// Shows the settings that would hold for a run.
 fn show(args: &SettingArgs) -> anyhow::Result<u8> {
-    let settings = settings::Shown::resolve(args.layer(), args.config.as_deref())?;
+    let settings = settings::Shown::resolve(args.layer(), args.store.config.as_deref())?;
     documents::print(settings.to_string().as_bytes()).context("cannot write the settings")
 }
 
