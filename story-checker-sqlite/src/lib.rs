@@ -35,23 +35,31 @@
 //!   what another has enqueued within 20 ms.
 //! * The store's clock runs with the machine: setting the wall clock neither frees nor freezes a
 //!   lease ([`HostClock`]).
+//! * Credentials of sessions are sealed with a [`Keyring`](story_checker_core::seal::Keyring); the
+//!   file is readable by its owner alone.
 //! * An older file is migrated when it is opened, or by [`migrate`]; a newer or foreign one is
 //!   refused.
 
+mod cache;
 mod error;
 mod file;
 mod options;
+mod proxy;
 mod queue;
 mod reader;
 mod schema;
+mod session;
 mod store;
 mod tally;
 mod time;
 mod tx;
 mod writer;
 
+pub use self::cache::SqliteCache;
 pub use self::options::{SqliteOptions, Synchronous};
+pub use self::proxy::SqliteProxySource;
 pub use self::queue::SqliteJobQueue;
 pub use self::schema::Migrated;
+pub use self::session::SqliteSessionStore;
 pub use self::store::{SqliteStore, migrate};
 pub use self::time::{HostClock, HostTime, SystemHost};
