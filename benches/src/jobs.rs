@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use story_checker_core::checker::{CheckContext, Checker, CheckerProfile};
-use story_checker_core::engine::{Engine, EngineConfig, EngineHandle};
+use story_checker_core::engine::{Engine, EngineConfig};
 use story_checker_core::queue::{
     ClaimRequest, ClaimedJob, Enqueued, JobQueue, MAX_ITEMS, NewJob, Outcome, QueueName, Settled,
     Settlement,
@@ -161,18 +161,8 @@ impl Checker for Noop {
     }
 }
 
-/// A running engine over this queue.
-pub(crate) async fn engine(
-    queue: &Arc<dyn JobQueue>,
-    seen: Option<Seen>,
-    config: EngineConfig,
-) -> Result<EngineHandle, BoxError> {
-    let engine = build(queue, seen, config)?;
-    Ok(engine.start().await?)
-}
-
-/// The same before its start.
-pub(crate) fn build(
+/// An engine over this queue.
+pub(crate) fn engine(
     queue: &Arc<dyn JobQueue>,
     seen: Option<Seen>,
     config: EngineConfig,

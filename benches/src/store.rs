@@ -37,12 +37,18 @@ impl Store {
 
     /// A new and empty one.
     pub(crate) async fn open(self, retention: Retention) -> Result<Opened, BoxError> {
+        let place = self.place()?;
+        let queue = self.connect(&place.address, retention).await?;
+        Ok(Opened { queue, place })
+    }
+
+    /// Where one can be made.
+    pub(crate) fn place(self) -> Result<Place, BoxError> {
         let folder = tempfile::tempdir()?;
-        let (place, server) = match self {
+        let (address, server) = match self {
             Self::Memory => (String::new(), None),
         };
-        let queue = self.connect(&place, retention).await?;
-        Ok(Opened { queue, place, server, folder })
+        Ok(Place { address, server, folder })
     }
 
     /// One that is there already, perhaps made by another process.
@@ -65,14 +71,20 @@ impl Store {
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) place: Place,
+}
+
+/// A folder, and the server that writes there.
+#[derive(Debug)]
+pub(crate) struct Place {
     /// The file or URL.
-    pub(crate) place: String,
+    pub(crate) address: String,
     /// Before the folder: it writes there to the end.
-    pub(crate) server: Option<RedisServer>,
+    server: Option<RedisServer>,
     folder: TempDir,
 }
 
-impl Opened {
+impl Place {
     /// What the store takes: of the disk, or of the server's memory.
     pub(crate) fn bytes(&self) -> Result<u64, BoxError> {
         match &self.server {
@@ -92,13 +104,13 @@ fn bytes_below(folder: &Path) -> Result<u64, BoxError> {
 
 /// A Redis server of our own, with the append-only file written every second.
 #[derive(Debug)]
-pub(crate) struct RedisServer {
+struct RedisServer {
     process: Child,
     port: u16,
 }
 
 impl RedisServer {
-    pub(crate) fn start(folder: &Path) -> Result<Self, BoxError> {
+    fn start(folder: &Path) -> Result<Self, BoxError> {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let process = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
@@ -120,13 +132,8 @@ impl RedisServer {
         Ok(server)
     }
 
-    pub(crate) fn url(&self) -> String {
+    fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// Forgets everything.
-    pub(crate) fn clear(&self) -> Result<(), BoxError> {
-        self.command("FLUSHALL").map(|_| ())
     }
 
     fn used_memory(&self) -> Result<u64, BoxError> {
