@@ -40,6 +40,13 @@ const fn aims(store: Store) -> Aims {
         Store::Memory => {
             Aims { engine: None, enqueue: None, ratio: 0.0, peer_jobs: 0, peer_rounds: 0 }
         }
+        Store::Sqlite => Aims {
+            engine: Some(25_000.0),
+            enqueue: Some(60_000.0),
+            ratio: 50.0,
+            peer_jobs: 5_000,
+            peer_rounds: 3,
+        },
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use story_checker_core::SystemClock;
 use story_checker_core::queue::{InMemoryJobQueue, JobQueue, Retention};
+use story_checker_sqlite::{SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 
 use crate::process::BoxError;
@@ -17,16 +18,19 @@ use crate::process::BoxError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Store {
     Memory,
+    /// With `synchronous=FULL`.
+    Sqlite,
 }
 
 impl Store {
-    pub(crate) const ALL: [Self; 1] = [Self::Memory];
+    pub(crate) const ALL: [Self; 2] = [Self::Memory, Self::Sqlite];
     /// Those that outlive their process.
-    pub(crate) const DURABLE: [Self; 0] = [];
+    pub(crate) const DURABLE: [Self; 1] = [Self::Sqlite];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
+            Self::Sqlite => "sqlite",
         }
     }
 
@@ -47,6 +51,7 @@ impl Store {
         let folder = tempfile::tempdir()?;
         let (address, server) = match self {
             Self::Memory => (String::new(), None),
+            Self::Sqlite => (folder.path().join("jobs.db").display().to_string(), None),
         };
         Ok(Place { address, server, folder })
     }
@@ -57,11 +62,15 @@ impl Store {
         place: &str,
         retention: Retention,
     ) -> Result<Arc<dyn JobQueue>, BoxError> {
-        let _ = place;
         Ok(match self {
             Self::Memory => {
                 let clock = Arc::new(SystemClock::new());
                 Arc::new(InMemoryJobQueue::with_retention(clock, retention))
+            }
+            Self::Sqlite => {
+                let mut options = SqliteOptions::default();
+                options.retention = retention;
+                Arc::new(SqliteStore::open(place, options).await?.queue())
             }
         })
     }
