@@ -1,4 +1,5 @@
 //! Tests of the stores on Redis: each starts a server of its own.
 
-mod queue;
+mod fixture;
 mod server;
+mod speed;
