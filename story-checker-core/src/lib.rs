@@ -17,7 +17,10 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `backoff` | no | replays a policy of the `backoff` crate into a [`Schedule`](retry::Schedule) |
+//! | `seal` | no | `seal`: secrets at rest, sealed with a key that the store does not have |
 
+#[cfg(feature = "seal")]
+mod base64;
 pub mod cache;
 pub mod charge;
 pub mod checker;
@@ -32,6 +35,8 @@ pub mod proxy;
 pub mod queue;
 mod report;
 pub mod retry;
+#[cfg(feature = "seal")]
+pub mod seal;
 mod secret;
 pub mod session;
 mod target;
