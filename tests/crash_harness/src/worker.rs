@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use story_checker_core::engine::{Engine, EngineConfig};
+use story_checker_core::engine::{Engine, EngineConfig, EngineHandle};
+use story_checker_core::queue::JobQueue;
 use story_checker_core::session::InMemorySessionStore;
 use story_checker_core::{SystemClock, WorkerId};
 use tokio::sync::oneshot;
@@ -52,29 +53,39 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<()> {
     let trap = Arc::new(Trap::default());
     let (left, leave) = oneshot::channel();
     listen(Arc::clone(&trap), left);
-    let queue = store::open_patiently(&args.store).await?;
-    let (lease, pace) = (Duration::from_millis(args.lease_ms), Duration::from_micros(args.pace_us));
-    let checker = Sleeper::new(Arc::clone(&ledger), Arc::clone(&trap), pace, lease);
-    let mut config = EngineConfig::default();
-    config.worker = Some(WorkerId::new(args.name));
-    config.max_in_flight = SLOTS;
-    config.max_crashes = MAX_CRASHES;
-    config.lease = lease;
-    let clock = Arc::new(SystemClock::new());
-    let engine = Engine::builder()
-        .checker(Arc::new(checker))
-        .queue(Arc::new(Watched::new(queue, Arc::clone(&ledger), trap)))
-        .sessions(Arc::new(InMemorySessionStore::new(clock)))
-        .config(config)
-        .build()?
-        .start()
-        .await?;
+    let inner = store::open_patiently(&args.store).await?;
+    let queue = Arc::new(Watched::new(inner, Arc::clone(&ledger), Arc::clone(&trap)));
+    let times = (Duration::from_millis(args.lease_ms), Duration::from_micros(args.pace_us));
+    let engine = engine(&args.name, queue, &ledger, &trap, times).await?;
     // An error means that the listener is gone, and so is whoever it listens to.
     _ = leave.await;
     let drained = engine.shutdown(GRACE).await;
     anyhow::ensure!(drained.in_time, "the shutdown took longer than {GRACE:?}");
     ledger.write(&Entry::Left);
     Ok(())
+}
+
+/// The engine of a worker, at work; `times` are those of a lease and of one target.
+pub(crate) async fn engine(
+    name: &str,
+    queue: Arc<dyn JobQueue>,
+    ledger: &Arc<Ledger>,
+    trap: &Arc<Trap>,
+    (lease, pace): (Duration, Duration),
+) -> Result<EngineHandle> {
+    let checker = Sleeper::new(Arc::clone(ledger), Arc::clone(trap), pace, lease);
+    let mut config = EngineConfig::default();
+    config.worker = Some(WorkerId::new(name));
+    config.max_in_flight = SLOTS;
+    config.max_crashes = MAX_CRASHES;
+    config.lease = lease;
+    let engine = Engine::builder()
+        .checker(Arc::new(checker))
+        .queue(queue)
+        .sessions(Arc::new(InMemorySessionStore::new(Arc::new(SystemClock::new()))))
+        .config(config)
+        .build()?;
+    Ok(engine.start().await?)
 }
 
 fn listen(trap: Arc<Trap>, left: oneshot::Sender<()>) {
