@@ -50,7 +50,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// Steps come at random moments, so some come together.
     pub(crate) fn new(amounts: &Amounts, lease: Duration, dice: &mut Dice) -> Self {
-        const EACH: u64 = 1_300;
+        const EACH: u64 = 1_000;
         let mut steps = vec![];
         // Every point has its turn before one comes twice.
         let mut spots = Spot::ALL;

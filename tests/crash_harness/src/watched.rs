@@ -19,7 +19,7 @@ use crate::ledger::{Call, Entry, Lease, Ledger, Pulse, Said, Sent, micros};
 use crate::trap::{Phase, Trap, Verb};
 
 /// One reply to a settlement of so many is lost on its way to the engine.
-const LOST_ONE_IN: u64 = 64;
+const LOST_ONE_IN: u64 = 16;
 
 /// Forwards every verb to `inner`.
 #[derive(Debug)]
