@@ -9,7 +9,8 @@
 //! * the policies, pure where they can be: the [charges table](mod@charge), the
 //!   [retry decision](retry::decide), the [gate] with its limits;
 //! * the [engine] that puts them together, and checkers made of checkers:
-//!   [`Fallback`](checker::Fallback), [`Cached`](checker::Cached).
+//!   [`Fallback`](checker::Fallback), [`Cached`](checker::Cached);
+//! * [`transfer`]: everything out of one store and into another.
 //!
 //! Core does no I/O of its own: requests are made by checkers, and story-checker-http has some.
 //!
@@ -18,8 +19,8 @@
 //! |---|---|---|
 //! | `backoff` | no | replays a policy of the `backoff` crate into a [`Schedule`](retry::Schedule) |
 //! | `seal` | no | `seal`: secrets at rest, sealed with a key that the store does not have |
+//! | `testing` | no | the conformance suite for adapters, and stores that fail as planned |
 
-#[cfg(feature = "seal")]
 mod base64;
 pub mod cache;
 pub mod charge;
@@ -40,6 +41,9 @@ pub mod seal;
 mod secret;
 pub mod session;
 mod target;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod transfer;
 
 pub use self::clock::{Clock, SystemClock, Timestamp, VirtualClock};
 pub use self::error::{Certainty, Error, ErrorKind, Result};

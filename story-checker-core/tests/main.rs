@@ -9,5 +9,6 @@ mod fallback;
 mod faults;
 mod loans;
 mod outages;
+mod suites;
 mod support;
 mod without_session;

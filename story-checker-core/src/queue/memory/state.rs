@@ -713,11 +713,11 @@ impl State {
                     break;
                 }
                 log.pop_front();
-                pruned += 1;
                 if let Some(&row) = self.by_id.get(&id) {
                     let Row { state, at: ended_at, .. } = self.rows[row];
                     if state.is_final() && ended_at == at {
                         self.drop_row(row, now);
+                        pruned += 1;
                     }
                 }
             }
