@@ -7,12 +7,12 @@ use story_checker_core::charge::{Charge, Fate, ProxyCharge, SessionCharge};
 use story_checker_core::{Class, MediaKind, Scope, Timestamp};
 
 /// Text from outside must not steer the terminal.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
 
 /// Two units are precise enough for a person.
-pub(super) fn span(span: Duration) -> String {
+pub(crate) fn span(span: Duration) -> String {
     let minutes = span.as_secs() / 60;
     match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
         (0, 0, 0) => format!("{}s", span.as_secs()),
@@ -44,7 +44,7 @@ pub(super) fn short_span(span: Duration) -> String {
 }
 
 /// A time to the second.
-pub(super) fn time(at: Timestamp) -> String {
+pub(crate) fn time(at: Timestamp) -> String {
     let text = at.to_string();
     format!("{}Z", text.split(['.', 'Z']).next().unwrap_or_default().replace('T', " "))
 }
