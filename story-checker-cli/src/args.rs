@@ -1,12 +1,17 @@
 //! What was typed. What it means is decided in [`crate::settings`].
 
+use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser;
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 
-use crate::settings::{BarePlatform, Format, Layer, Limit, Paths, Progress, Span, flag};
+use crate::settings::{
+    BarePlatform, Format, Layer, Limit, Paths, Progress, Span, StoreAddress, flag,
+};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -158,14 +163,6 @@ pub(crate) struct SettingArgs {
     #[arg(long, help_heading = "Output", group = "format")]
     explain: bool,
 
-    /// Say nothing but results and errors
-    #[arg(short, long, help_heading = "Output")]
-    quiet: bool,
-
-    /// Show a progress bar on standard error: auto, always or never
-    #[arg(long, value_name = "WHEN", help_heading = "Output", hide_possible_values = true)]
-    progress: Option<Progress>,
-
     /// Report as unknown what is unanswered after this time [default: 10m]
     #[arg(short, long, value_name = "TIME", help_heading = "Pace")]
     deadline: Option<Span>,
@@ -182,6 +179,30 @@ pub(crate) struct SettingArgs {
     #[arg(long, value_name = "LIMIT", help_heading = "Pace")]
     session_limit: Option<Limit>,
 
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// What every command that works on a store takes.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// Where jobs and sessions are kept: sqlite:PATH, redis://HOST, rediss://HOST,
+    /// redis+cluster://HOST,HOST or memory:
+    #[arg(long, value_name = "STORE", help_heading = "Store", value_parser = StoreParser)]
+    store: Option<StoreAddress>,
+
+    /// The keys that seal sessions in the store [default for sqlite: PATH.key, made if missing]
+    #[arg(long, value_name = "FILE", help_heading = "Store", value_hint = ValueHint::FilePath)]
+    key_file: Option<PathBuf>,
+
+    /// Say nothing but results and errors
+    #[arg(short, long, help_heading = "Output")]
+    quiet: bool,
+
+    /// Show a progress bar on standard error: auto, always or never
+    #[arg(long, value_name = "WHEN", help_heading = "Output", hide_possible_values = true)]
+    progress: Option<Progress>,
+
     /// Read settings from this file [default: story-checker.toml, if it exists]
     #[arg(long, value_name = "FILE", help_heading = "Settings")]
     pub(crate) config: Option<PathBuf>,
@@ -195,7 +216,7 @@ pub(crate) struct SettingArgs {
     log: Option<String>,
 }
 
-impl SettingArgs {
+impl StoreArgs {
     /// The settings that were typed.
     pub(crate) fn layer(&self) -> Layer {
         let verbosity = match self.verbose {
@@ -204,6 +225,41 @@ impl SettingArgs {
             2 => Some("info,story_checker=debug".to_owned()),
             _ => Some("trace".to_owned()),
         };
+        Layer {
+            store: flag("--store", self.store.clone()),
+            key_file: flag("--key-file", self.key_file.clone()),
+            progress: flag("--progress", self.progress),
+            quiet: flag("--quiet", self.quiet.then_some(true)),
+            log: flag("--log", self.log.clone()).or(flag("--verbose", verbosity)),
+            ..Layer::default()
+        }
+    }
+}
+
+/// Reads a store; unlike clap's own parser it never quotes what may hold a password.
+#[derive(Clone, Debug)]
+struct StoreParser;
+
+impl TypedValueParser for StoreParser {
+    type Value = StoreAddress;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<StoreAddress, clap::Error> {
+        let text = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned());
+        text.and_then(str::parse).map_err(|reason: String| {
+            let message = format!("invalid value for '--store <STORE>': {reason}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        })
+    }
+}
+
+impl SettingArgs {
+    /// The settings that were typed.
+    pub(crate) fn layer(&self) -> Layer {
         let formats = [
             (self.json, "--json", Format::Json),
             (self.ndjson, "--ndjson", Format::Ndjson),
@@ -226,10 +282,7 @@ impl SettingArgs {
             max_batch: flag("--max-batch", self.max_batch),
             session_limit: flag("--session-limit", self.session_limit),
             format: format.and_then(|(_, name, format)| flag(name, Some(format))),
-            progress: flag("--progress", self.progress),
-            quiet: flag("--quiet", self.quiet.then_some(true)),
-            log: flag("--log", self.log.clone()).or(flag("--verbose", verbosity)),
-            ..Layer::default()
+            ..self.store.layer()
         }
     }
 }

@@ -29,7 +29,8 @@ const GRACE: Duration = Duration::from_secs(8);
 /// # Errors
 /// If the arguments or settings make no run.
 pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<u8> {
-    let mut settings = Settings::resolve(args.settings.layer(), args.settings.config.as_deref())?;
+    let mut settings =
+        Settings::resolve(args.settings.layer(), args.settings.store.config.as_deref())?;
     let voice = Voice::new(settings.progress, settings.quiet);
     start_log(&settings.log, &voice)?;
     let mut names = args.targets.clone();

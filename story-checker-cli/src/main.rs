@@ -11,6 +11,7 @@ mod progress;
 mod run;
 mod settings;
 mod signals;
+mod stores;
 mod tally;
 mod targets;
 mod world;
@@ -56,7 +57,7 @@ fn complain(error: &anyhow::Error) {
 
 /// Shows the settings that would hold for a run.
 fn show(args: &SettingArgs) -> anyhow::Result<u8> {
-    let settings = settings::Shown::resolve(args.layer(), args.config.as_deref())?;
+    let settings = settings::Shown::resolve(args.layer(), args.store.config.as_deref())?;
     documents::print(settings.to_string().as_bytes()).context("cannot write the settings")
 }
 

@@ -18,7 +18,10 @@
 //! |---|---|---|
 //! | `backoff` | no | replays a policy of the `backoff` crate into a [`Schedule`](retry::Schedule) |
 //! | `testing` | no | the conformance suite for adapters, and stores that fail as planned |
+//! | `seal` | no | `seal`: secrets at rest, sealed with a key that the store does not have |
 
+#[cfg(feature = "seal")]
+mod base64;
 pub mod cache;
 pub mod charge;
 pub mod checker;
@@ -33,6 +36,8 @@ pub mod proxy;
 pub mod queue;
 mod report;
 pub mod retry;
+#[cfg(feature = "seal")]
+pub mod seal;
 mod secret;
 pub mod session;
 mod target;

@@ -39,6 +39,8 @@ struct Flaky {
     inner: InMemoryJobQueue,
     down: AtomicBool,
     calls: AtomicUsize,
+    /// No beat is answered.
+    hangs: AtomicBool,
 }
 
 impl Flaky {
@@ -82,6 +84,9 @@ impl JobQueue for Flaky {
     }
 
     async fn beat(&self, beat: &Beat) -> Result<Vec<BeatReply>> {
+        if self.hangs.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
         self.call("beat", self.inner.beat(beat)).await
     }
 
@@ -125,6 +130,7 @@ async fn nothing_is_lost_or_reported_twice_while_the_queue_comes_and_goes() {
             inner: InMemoryJobQueue::new(world.clock.clone()),
             down: AtomicBool::new(false),
             calls: AtomicUsize::new(0),
+            hangs: AtomicBool::new(false),
         });
         world.queue = flaky.clone();
         world.config.max_crashes = 100;
@@ -233,7 +239,7 @@ async fn the_sessions_are_not_counted_anew_for_every_check_that_finds_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_challenge_is_stored_even_if_the_store_fails_at_first() {
+async fn a_challenge_is_stored_even_if_the_store_fails_for_longer_than_a_lease() {
     let challenge = || {
         let fault = story_checker_core::Fault::new(
             story_checker_core::Class::ChallengeRequired,
@@ -249,15 +255,16 @@ async fn a_challenge_is_stored_even_if_the_store_fails_at_first() {
     mock.expect_lease().returning(move |request| {
         futures_util::FutureExt::now_or_never(inner.lease(request)).unwrap()
     });
-    let (inner, count) = (real.clone(), AtomicUsize::new(0));
+    let (inner, back_at) = (real.clone(), START + world.config.lease * 3);
+    let clock = world.clock.clone();
     mock.expect_save().returning(move |changes| {
-        if count.fetch_add(1, Ordering::SeqCst) < 3 {
+        if clock.now() < back_at {
             return Err(down("save sessions"));
         }
         futures_util::FutureExt::now_or_never(inner.save(changes)).unwrap()
     });
     mock.expect_release().returning(|leases| Ok(vec![LeaseReply::Held; leases.len()]));
-    mock.expect_renew().returning(|leases, _| Ok(vec![LeaseReply::Held; leases.len()]));
+    mock.expect_renew().returning(|_, _| Err(down("renew sessions")));
     let engine = world.builder().sessions(Arc::new(mock)).build().unwrap().start().await.unwrap();
     let mut events = engine.subscribe(16, story_checker_core::engine::Overflow::Wait);
     engine.submit(targets(1), SubmitOptions::default()).await.unwrap();
@@ -426,4 +433,34 @@ async fn a_challenge_on_a_loan_is_stored_even_if_its_check_is_stopped_meanwhile(
     assert!(world.elapsed() < SECOND * 4, "the check was stopped: {:?}", world.elapsed());
     engine.shutdown(SECOND * 30).await;
     assert_eq!(world.state("s0").await.as_str(), "challenged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_beat_that_hangs_stops_the_work_before_its_leases_are_over() {
+    let begun = tokio::time::Instant::now();
+    let ended = Arc::new(std::sync::Mutex::new(None));
+    let stopped = Arc::clone(&ended);
+    let checker = Acting::new(CheckerProfile::new(Platform::INSTAGRAM), move |_, cx| {
+        let stopped = Arc::clone(&stopped);
+        async move {
+            cx.cancellation().cancelled().await;
+            stopped.lock().unwrap().get_or_insert(begun.elapsed());
+            vec![Err(Fault::new(Class::Cancelled, Scope::Ours, "stopped"))]
+        }
+    });
+    let mut world = World::new(Scripted::new(1, |target, _, _| active(target)), 0).await;
+    world.config.check_timeout = SECOND * 600;
+    let flaky = Arc::new(Flaky {
+        inner: InMemoryJobQueue::new(world.clock.clone()),
+        down: AtomicBool::new(false),
+        calls: AtomicUsize::new(0),
+        hangs: AtomicBool::new(true),
+    });
+    world.queue = flaky.clone();
+    let engine = world.builder_of(checker).build().unwrap().start().await.unwrap();
+    engine.submit(targets(1), SubmitOptions::default()).await.unwrap();
+    tokio::time::sleep(world.config.lease * 2).await;
+    let ended = ended.lock().unwrap().expect("the check was stopped");
+    assert!(ended < world.config.lease, "stopped after {ended:?}");
+    assert!(engine.shutdown(SECOND * 9).await.in_time);
 }

@@ -12,7 +12,9 @@ use story_checker_http::instagram::WebConfig;
 use story_checker_http::x::XConfig;
 
 use super::closest::did_you_mean;
-use super::value::{BarePlatform, Format, Limit, Paths, Progress, Raw, Span, Value, short};
+use super::value::{
+    BarePlatform, Format, Limit, Paths, Progress, Raw, Span, StoreAddress, Value, short,
+};
 
 /// What happens to sessions and proxies is told in the program's own words.
 const DEFAULT_LOG: &str = "warn,story_checker_core::engine::pool=error";
@@ -23,9 +25,16 @@ pub(super) const CONFIG_VARIABLE: &str = "STORY_CHECKER_CONFIG";
 /// What the variables of all settings begin with.
 const PREFIX: &str = "STORY_CHECKER_";
 
-/// Variables of the scripts in this repository.
-const FOREIGN: &[&str] =
-    &["STORY_CHECKER_ADVISORY_DB", "STORY_CHECKER_ADVISORY_DBS", "STORY_CHECKER_REQUIRE_BACKENDS"];
+/// Keys that seal what is secret in a store: no setting, because it must never be shown.
+pub(crate) const KEY_VARIABLE: &str = "STORY_CHECKER_KEY";
+
+/// Variables that are no settings; the rest are those of the scripts in this repository.
+const FOREIGN: &[&str] = &[
+    KEY_VARIABLE,
+    "STORY_CHECKER_ADVISORY_DB",
+    "STORY_CHECKER_ADVISORY_DBS",
+    "STORY_CHECKER_REQUIRE_BACKENDS",
+];
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,6 +187,10 @@ settings! {
         ca_file: PathBuf, "ca_file", "STORY_CHECKER_CA_FILE", "none beside the system's";
         graph_base_url: String, "graph_base_url", "STORY_CHECKER_GRAPH_BASE_URL",
             "https://graph.facebook.com and https://graph.instagram.com";
+        store: StoreAddress, "store", "STORY_CHECKER_STORE",
+            "check: a temporary file; other commands must be told";
+        key_file: PathBuf, "key_file", "STORY_CHECKER_KEY_FILE",
+            "sqlite: the file beside it that ends in .key";
         max_batch: NonZeroUsize, "max_batch", "STORY_CHECKER_MAX_BATCH",
             "as many as the platform answers at once";
         session_limit: Limit, "limits.session", "STORY_CHECKER_SESSION_LIMIT",

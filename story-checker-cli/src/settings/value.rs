@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use story_checker_core::Secret;
 use story_checker_core::gate::Quota;
 
 use super::shown::shown;
@@ -60,6 +61,17 @@ pub(crate) struct Limit(pub(crate) Quota);
 /// Files and folders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Paths(pub(crate) Vec<PathBuf>);
+
+/// Where jobs and sessions are kept, as `sqlite:jobs.db` or `redis://localhost`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StoreAddress {
+    /// In this process, and gone with it.
+    Memory,
+    /// On a Redis server or cluster; the URL may hold a password.
+    Redis(Secret),
+    /// In a file.
+    Sqlite(PathBuf),
+}
 
 /// What stands in a layer, before it is known what it should be.
 #[derive(Debug)]
@@ -169,6 +181,71 @@ impl Value for Paths {
 
     fn move_to(&mut self, folder: &Path) {
         self.0.iter_mut().for_each(|path| path.move_to(folder));
+    }
+}
+
+impl Value for StoreAddress {
+    fn read(raw: Raw) -> Result<Self, String> {
+        raw.text("a store such as \"sqlite:jobs.db\"")?.parse()
+    }
+
+    fn write(&self) -> toml::Value {
+        self.to_string().into()
+    }
+
+    fn move_to(&mut self, folder: &Path) {
+        if let Self::Sqlite(path) = self {
+            path.move_to(folder);
+        }
+    }
+}
+
+/// No message quotes more than the beginning of a text that is no URL: it may hold a password.
+impl FromStr for StoreAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const FORMS: &str = "sqlite:PATH, redis://HOST, rediss://HOST, redis+cluster://HOST,HOST \
+                             or memory:";
+        let Some((scheme, rest)) = text.split_once(':') else {
+            let path = Path::new(text);
+            if path.extension().is_some() || text.contains(std::path::is_separator) {
+                return Err(format!("a file is named as sqlite:{}", short(&shown(text))));
+            }
+            return Err(format!("{:?} is no store: it must be {FORMS}", short(text)));
+        };
+        match scheme {
+            "memory" if rest.is_empty() => Ok(Self::Memory),
+            "memory" => Err("nothing stands behind memory:".to_owned()),
+            "sqlite" => match rest.strip_prefix("//").unwrap_or(rest) {
+                "" => Err("a path must follow, such as sqlite:jobs.db".to_owned()),
+                ":memory:" => Err("without a file it is memory:".to_owned()),
+                path => Ok(Self::Sqlite(path.into())),
+            },
+            "redis" | "rediss" | "redis+cluster" => {
+                let host = rest.strip_prefix("//").unwrap_or_default();
+                let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+                if host.is_empty() || host.starts_with(['/', ':', '?']) {
+                    return Err(format!("a host must follow, such as {scheme}://localhost"));
+                }
+                Ok(Self::Redis(text.into()))
+            }
+            _ => Err(format!(
+                "there is no store of the kind {:?}: it must be {FORMS}",
+                short(scheme)
+            )),
+        }
+    }
+}
+
+/// Without passwords.
+impl fmt::Display for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory:"),
+            Self::Redis(url) => f.write_str(&shown(url.expose())),
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+        }
     }
 }
 
@@ -298,9 +375,39 @@ mod tests {
         assert_eq!("csv".parse::<Format>().unwrap().to_string(), "csv");
     }
 
+    #[test]
+    fn stores_are_read_and_shown_without_their_passwords() {
+        for (text, want) in [
+            ("memory:", "memory:"),
+            ("sqlite:jobs.db", "sqlite:jobs.db"),
+            ("sqlite:///var/lib/jobs.db", "sqlite:/var/lib/jobs.db"),
+            ("redis://localhost:6379/3", "redis://localhost:6379/3"),
+            ("rediss://me:PLANTED@a.test", "rediss://[redacted]@a.test"),
+            ("redis+cluster://:PLANTED@a:1,b:2", "redis+cluster://[redacted]@a:1,b:2"),
+        ] {
+            let store: StoreAddress = text.parse().unwrap();
+            assert_eq!(store.to_string(), want);
+            assert!(!format!("{store:?}").contains("PLANTED"));
+        }
+        for (text, want) in [
+            ("jobs.db", "a file is named as sqlite:jobs.db"),
+            ("sqlite:", "a path must follow"),
+            ("sqlite::memory:", "without a file it is memory:"),
+            ("memory:x", "nothing stands behind memory:"),
+            ("redis:localhost", "a host must follow, such as redis://localhost"),
+            ("redis://me:PLANTED@", "a host must follow"),
+            ("postgres://me:PLANTED@a", "there is no store of the kind \"postgres\": it must be"),
+            ("store", "\"store\" is no store: it must be sqlite:PATH, redis://HOST,"),
+        ] {
+            let error = text.parse::<StoreAddress>().unwrap_err();
+            assert!(error.starts_with(want) && !error.contains("PLANTED"), "{text}: {error}");
+        }
+    }
+
     proptest! {
         #[test]
         fn arbitrary_text_never_panics(text in "\\PC{0,60}") {
+            let _ = text.parse::<StoreAddress>();
             let _ = (text.parse::<Limit>(), text.parse::<Span>(), text.parse::<Format>());
         }
     }

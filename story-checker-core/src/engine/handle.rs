@@ -2,11 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::sync::DropGuard;
 
 use super::event::{Overflow, Subscription};
+use super::job::check_job;
 use super::shared::Shared;
 use crate::cache::CacheStats;
 use crate::error::{Certainty, Error, ErrorKind, Result};
@@ -152,12 +152,11 @@ impl EngineHandle {
         let mut refused = Vec::new();
         let mut jobs = Vec::new();
         for target in targets {
-            let Some(lane) = self.shared.lanes.iter().find(|lane| lane.serves(&target)) else {
+            if !self.shared.lanes.iter().any(|lane| lane.serves(&target)) {
                 refused.push(target);
                 continue;
-            };
-            let payload = Bytes::from(target.to_string());
-            let job = NewJob::new(self.shared.ids.job(now), lane.queue.clone(), payload);
+            }
+            let job = check_job(self.shared.ids.job(now), &target);
             jobs.push(NewJob {
                 batch: Some(batch),
                 priority: options.priority,

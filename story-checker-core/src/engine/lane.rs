@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::config::EngineConfig;
+use super::job::check_queue;
 use crate::checker::{Checker, GateKeys};
 use crate::queue::QueueName;
 use crate::session::SessionKind;
@@ -32,7 +33,7 @@ impl Lane {
             kind,
             session: profile.session.clone(),
             session_optional: profile.session_optional,
-            queue: QueueName::new(format!("check/{platform}/{}", kind.as_str())),
+            queue: check_queue(platform, kind),
             keys: Arc::clone(&keys),
             max_batch: max_batch.get(),
         };

@@ -32,20 +32,22 @@ pub(super) enum ProxyLesson {
 }
 
 impl Lesson {
-    /// What the answers, and the faults noted besides, say about the pair: the worst for the
-    /// session, and one word on the proxy.
+    /// What the answers, and the faults noted besides, say about the pair, which was used since
+    /// then: the worst for the session, and one word on the proxy.
     pub(super) fn of(
         proxy: Option<&Arc<Proxy>>,
         answers: &[Result<Report, Fault>],
         noted: &[Fault],
         config: &EngineConfig,
-        now: Timestamp,
+        (since, now): (Timestamp, Timestamp),
     ) -> Self {
         let mut lesson = Self::default();
-        // An answer that came through another proxy says nothing of this one.
+        // An answer that came through another proxy, or was only remembered, says nothing of it.
         let through = |report: &Report| {
             let used = report.evidence.proxy.as_ref();
-            used.is_none_or(|used| proxy.is_some_and(|proxy| proxy.id() == used))
+            let ended = report.timings.ended;
+            (ended >= since || ended == Timestamp::default())
+                && used.is_none_or(|used| proxy.is_some_and(|proxy| proxy.id() == used))
         };
         if answers.iter().flatten().any(through) {
             lesson.proxy = ProxyLesson::Good;

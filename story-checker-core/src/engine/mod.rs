@@ -57,10 +57,12 @@
 //! # }
 //! ```
 
+mod beat;
 mod census;
 mod config;
 mod event;
 mod handle;
+mod job;
 mod lane;
 mod lesson;
 mod loans;
@@ -82,6 +84,7 @@ pub use self::config::EngineConfig;
 use self::event::Bus;
 pub use self::event::{Event, Overflow, Subscription};
 pub use self::handle::{Drained, EngineHandle, EngineStats, SubmitOptions, Submitted};
+pub use self::job::{check_job, check_queue, read_check};
 use self::lane::Lane;
 use self::pool::Pool;
 use self::running::Running;
@@ -119,6 +122,13 @@ impl Engine {
     #[must_use]
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()
+    }
+
+    /// Subscribes to events from the first one on: a durable queue may hold jobs already. Else as
+    /// [`EngineHandle::subscribe`].
+    #[must_use]
+    pub fn subscribe(&self, capacity: usize, overflow: Overflow) -> Subscription {
+        self.0.bus.subscribe(capacity, overflow)
     }
 
     /// Starts the engine on the current tokio runtime.
@@ -248,6 +258,7 @@ impl EngineBuilder {
         let made_up = || WorkerId::new(format!("worker-{}", ids.batch(clock.now())));
         let worker = config.worker.clone().unwrap_or_else(made_up);
         let bus = Arc::new(Bus::new());
+        let abort = CancellationToken::new();
         let pool = Pool::new(
             sessions,
             self.proxies,
@@ -257,6 +268,7 @@ impl EngineBuilder {
             worker.clone(),
             config.lease,
             config.proxy_failures,
+            abort.clone(),
         );
         Ok(Engine(Arc::new(Shared {
             config,
@@ -277,7 +289,7 @@ impl EngineBuilder {
             wake: Notify::new(),
             space: Space::default(),
             stop: CancellationToken::new(),
-            abort: CancellationToken::new(),
+            abort,
         })))
     }
 }

@@ -26,11 +26,16 @@ use crate::error::Result;
 use crate::gate::Gate;
 use crate::id::{Fence, ProxyId, SessionId, WorkerId};
 use crate::proxy::{Proxy, ProxySource};
-use crate::session::{SessionHandle, SessionKind, SessionLease, SessionStore};
+use crate::session::{
+    Credentials, SessionHandle, SessionKind, SessionLease, SessionState, SessionStore,
+};
 
 /// How long to wait before asking a store again that has nothing to lease: the operator may have
 /// brought a session, or another worker given one back.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// The longest pause between two tries to store what was learnt.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The pool of one engine.
 #[derive(Debug)]
@@ -45,6 +50,8 @@ pub(super) struct Pool {
     pub(super) proxy_failures: u32,
     /// A pair has come back.
     pub(super) returned: Notify,
+    /// The engine waits for nothing any more.
+    pub(super) abort: CancellationToken,
     state: Mutex<State>,
 }
 
@@ -52,7 +59,16 @@ pub(super) struct Pool {
 struct State {
     kinds: HashMap<SessionKind, Kind>,
     held: HashMap<SessionId, Held>,
+    /// Sessions that must not be used any more although the store does not know it yet.
+    condemned: HashMap<SessionId, Condemned>,
     proxies: Option<Proxies>,
+}
+
+/// What a session has come to, and the credentials with which it did.
+#[derive(Debug)]
+struct Condemned {
+    state: SessionState,
+    credentials: Arc<Credentials>,
 }
 
 #[derive(Debug)]
@@ -146,11 +162,24 @@ impl Pool {
         worker: WorkerId,
         lease: Duration,
         proxy_failures: u32,
+        abort: CancellationToken,
     ) -> Self {
         let proxies = source.is_some().then(Proxies::default);
         let state = Mutex::new(State { proxies, ..State::default() });
         let returned = Notify::new();
-        Self { sessions, source, clock, gate, bus, worker, lease, proxy_failures, returned, state }
+        Self {
+            sessions,
+            source,
+            clock,
+            gate,
+            bus,
+            worker,
+            lease,
+            proxy_failures,
+            returned,
+            abort,
+            state,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

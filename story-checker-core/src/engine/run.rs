@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::event::Event;
+use super::job::read_check;
 use super::lane::Lane;
 use super::lesson::Lesson;
 use super::loans::Desk;
@@ -55,7 +56,7 @@ pub(super) async fn run(
     let mut settled = Vec::with_capacity(jobs.len());
     let (mut run, mut targets) = (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
     for job in jobs {
-        match read_payload(&job.payload) {
+        match read_check(&job.payload) {
             Ok(target) if job.crashes >= shared.config.max_crashes => {
                 settled.push(crashed(&shared, &job, target));
             }
@@ -87,7 +88,7 @@ pub(super) async fn run(
         let answers = ask(&shared, &lane, &cx, &targets, &group, time).await;
         ended = (shared.clock.now(), begun.elapsed());
         let noted = desk.take_noted();
-        let lesson = Lesson::of(pair.proxy(), &answers, &noted, &shared.config, ended.0);
+        let lesson = Lesson::of(pair.proxy(), &answers, &noted, &shared.config, (started, ended.0));
         shared.pool.give_back(pair, lesson).await;
         answers
     };
@@ -111,11 +112,6 @@ pub(super) async fn run(
     if !settled.is_empty() && settlements.send(settled).await.is_err() {
         tracing::error!("settlements were lost: their leases end by themselves");
     }
-}
-
-fn read_payload(payload: &[u8]) -> Result<Target, String> {
-    let text = std::str::from_utf8(payload).map_err(|error| error.to_string())?;
-    text.parse().map_err(|error: crate::InvalidTarget| error.to_string())
 }
 
 /// Calls the checker and makes sure that there is one answer per target, whatever happens.
@@ -286,7 +282,7 @@ pub(super) async fn give_up(
     let mut settled = Vec::with_capacity(jobs.len());
     for job in &jobs {
         let note = notes.next().unwrap_or_default();
-        let target = match read_payload(&job.payload) {
+        let target = match read_check(&job.payload) {
             Ok(target) => target,
             Err(reason) => {
                 settled.push(bad_payload(job, reason));

@@ -1,4 +1,4 @@
-//! The engine's tasks: one that dispatches, one that settles, one that keeps everything alive.
+//! The engine's tasks: one that dispatches, one that settles, and those that watch.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,16 +8,15 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use super::beat::{keep_jobs, keep_sessions, tidy_up};
 use super::event::Event;
 use super::lane::Lane;
 use super::run::{give_up, run};
-use super::running::Wanted;
 use super::shared::{Settlements, Settling, Shared, Slot, count};
 use crate::clock::Timestamp;
 use crate::error::{Certainty, Result};
-use crate::queue::{Beat, BeatReply, ClaimRequest, MAX_ITEMS, Settled};
+use crate::queue::{ClaimRequest, MAX_ITEMS, Settled};
 use crate::report::Verdict;
-use crate::session::LeaseReply;
 
 /// How often to look for jobs that are too late, at the least.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -33,7 +32,9 @@ pub(super) async fn supervise(shared: Arc<Shared>) {
     let (settlements, inbox) = mpsc::channel(256);
     let helpers = TaskTracker::new();
     let settler = tokio::spawn(settle(Arc::clone(&shared), inbox));
-    helpers.spawn(keep_alive(Arc::clone(&shared)));
+    helpers.spawn(keep_jobs(Arc::clone(&shared)));
+    helpers.spawn(keep_sessions(Arc::clone(&shared)));
+    helpers.spawn(tidy_up(Arc::clone(&shared)));
     helpers.spawn(watch_proxies(Arc::clone(&shared)));
     helpers.spawn(watch_checks(Arc::clone(&shared)));
     dispatch(&shared, &settlements).await;
@@ -308,70 +309,6 @@ async fn settle_batch(shared: &Shared, batch: Vec<Settling>) {
             () = shared.abort.cancelled() => {}
         }
     }
-}
-
-/// The beat: renews every lease at once, learns of cancellations, and tidies up.
-async fn keep_alive(shared: Arc<Shared>) {
-    let period = shared.config.lease / 3;
-    let mut renewed = Instant::now();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(period) => {}
-            () = shared.abort.cancelled() => return,
-        }
-        match renew(&shared).await {
-            Ok(()) => renewed = Instant::now(),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the beat failed");
-                // Before the store may give the jobs to others, stop working on them.
-                if renewed.elapsed() > shared.config.lease - shared.config.lease / 5 {
-                    for lease in shared.running.leases() {
-                        shared.running.stop(lease, Wanted::Lost);
-                    }
-                    for lease in shared.pool.leases() {
-                        shared.pool.lose(&lease);
-                    }
-                }
-            }
-        }
-        let before = shared.clock.now() - shared.config.idle_release;
-        shared.pool.release_idle(Some(before)).await;
-        for _ in 0..16 {
-            match shared.queue.maintain(MAX_ITEMS).await {
-                Ok(maintained) if maintained.more => {}
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "maintenance failed");
-                    break;
-                }
-            }
-        }
-    }
-}
-
-async fn renew(shared: &Shared) -> Result<()> {
-    let jobs = shared.running.leases();
-    for leases in jobs.chunks(MAX_ITEMS) {
-        let beat = Beat::new(shared.worker.clone(), shared.config.lease, leases.to_vec());
-        let replies = shared.queue.beat(&beat).await?;
-        for (lease, reply) in leases.iter().zip(replies) {
-            match reply {
-                BeatReply::Held => {}
-                BeatReply::Cancel => shared.running.stop(*lease, Wanted::Cancelled),
-                BeatReply::Stale => shared.running.stop(*lease, Wanted::Lost),
-            }
-        }
-    }
-    let sessions = shared.pool.leases();
-    let replies = shared.pool.sessions.renew(&sessions, shared.config.lease).await?;
-    for (lease, reply) in sessions.iter().zip(replies) {
-        if reply == LeaseReply::Stale {
-            tracing::warn!(session = %lease.id, "a session's lease was lost");
-            shared.pool.lose(lease);
-            shared.running.stop_session(&lease.id);
-        }
-    }
-    Ok(())
 }
 
 /// Stops checks that take too long, and all of them when the engine is aborted. One timer serves

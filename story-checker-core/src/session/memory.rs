@@ -31,8 +31,9 @@ struct Row {
 }
 
 impl Row {
-    fn held(&self, lease: &SessionLease, now: Timestamp) -> bool {
-        self.fence == lease.fence && self.leased_until.is_some_and(|until| until > now)
+    /// A lease whose time is over still holds while nobody else was granted the session.
+    fn held(&self, lease: &SessionLease) -> bool {
+        self.fence == lease.fence && self.leased_until.is_some()
     }
 }
 
@@ -56,7 +57,7 @@ impl InMemorySessionStore {
         let now = self.clock.now();
         let mut rows = self.lock();
         let mut reply = |(index, lease): (usize, &SessionLease)| match rows.get_mut(&lease.id) {
-            Some(row) if row.held(lease, now) => {
+            Some(row) if row.held(lease) => {
                 act(index, row, now);
                 LeaseReply::Held
             }

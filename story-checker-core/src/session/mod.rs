@@ -334,7 +334,9 @@ pub enum PutReply {
 /// * Only [valid](SessionState::Valid) sessions are leased; one whose rest is over counts as valid.
 /// * A request that names an account gets that account's sessions only, and
 ///   [`next_at`](LeasedSessions::next_at) speaks of these. One that names none gets any.
-/// * Under a stale lease nothing changes.
+/// * Under a stale lease nothing changes. A lease is stale once it was released, somebody else was
+///   granted the session, or its record was replaced or removed. One whose time is over while nobody
+///   came still holds: what its holder has seen, a challenge perhaps, must not be lost.
 /// * Answers come one per item, in order; one bad item never spoils the others.
 #[async_trait]
 pub trait SessionStore: Debug + Display + Send + Sync + 'static {

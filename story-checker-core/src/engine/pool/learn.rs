@@ -1,16 +1,18 @@
 //! What comes back to the pool, and from it to the stores: lessons of checks, and idle sessions.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::line::Leased;
-use super::{Pair, Pool};
+use super::{Condemned, LONGEST_PAUSE, Pair, Pool};
 use crate::clock::Timestamp;
 use crate::engine::event::Event;
 use crate::engine::lesson::{Lesson, ProxyLesson};
-use crate::error::Certainty;
+use crate::error::{Certainty, Result};
+use crate::id::Fence;
 use crate::proxy::Proxy;
-use crate::session::{LeaseReply, SessionChange, SessionState};
+use crate::session::{LeaseReply, SessionChange, SessionLease, SessionRecord, SessionState};
 
 impl Pool {
     /// Gives a pair back with what its check has taught: stores what must be stored, and only then
@@ -32,6 +34,11 @@ impl Pool {
         }
         let state = lesson.session.unwrap_or_default();
         let change = session.change(state.clone());
+        if state != SessionState::Valid {
+            let credentials = Arc::clone(&change.credentials);
+            let condemned = Condemned { state: state.clone(), credentials };
+            self.lock().condemned.insert(session.lease.id.clone(), condemned);
+        }
         let held = self.save_surely(change).await;
         if state == SessionState::Valid {
             let mut locked = self.lock();
@@ -52,6 +59,9 @@ impl Pool {
         }
         {
             let mut locked = self.lock();
+            if held {
+                locked.condemned.remove(&session.lease.id);
+            }
             locked.forget(&session.lease);
             // The store knows when it, or another, may be leased.
             let line = locked.kind(&session.kind);
@@ -66,10 +76,47 @@ impl Pool {
         self.bus.emit(Event::SessionChanged { session, state }).await;
     }
 
+    /// Of freshly leased sessions, stores and gives back those that are known to be out of use: the
+    /// store did not hear of it in time. The rest may be used.
+    pub(super) async fn sort_out_condemned(
+        &self,
+        leased: Vec<(SessionRecord, Fence)>,
+    ) -> Result<Vec<(SessionRecord, Fence)>> {
+        let mut changes = Vec::new();
+        let usable = {
+            let condemned = &mut self.lock().condemned;
+            let mut may = |(record, fence): &(SessionRecord, Fence)| {
+                let Some(known) = condemned.get(&record.id) else { return true };
+                if known.credentials != record.credentials {
+                    // The operator has brought new ones.
+                    condemned.remove(&record.id);
+                    return true;
+                }
+                let lease = SessionLease::new(record.id.clone(), *fence);
+                let home = record.home_proxy.clone();
+                let credentials = Arc::clone(&record.credentials);
+                changes.push(SessionChange::new(lease, known.state.clone(), credentials, home));
+                false
+            };
+            leased.into_iter().filter(&mut may).collect()
+        };
+        if !changes.is_empty() {
+            let leases: Vec<_> = changes.iter().map(|change| change.lease.clone()).collect();
+            let replies = self.sessions.save(changes).await?;
+            self.sessions.release(&leases).await?;
+            let mut state = self.lock();
+            for (lease, reply) in leases.iter().zip(replies) {
+                if reply == LeaseReply::Held {
+                    state.condemned.remove(&lease.id);
+                }
+            }
+        }
+        Ok(usable)
+    }
+
     /// Stores a change, trying again while the store does not answer: a challenge must not be
-    /// forgotten. False if the lease is over, or the store is gone for longer than a lease.
+    /// forgotten. False if the lease is over, or the engine stops without having reached the store.
     async fn save_surely(&self, change: SessionChange) -> bool {
-        let give_up = tokio::time::Instant::now() + self.lease;
         let mut pause = Duration::from_millis(50);
         loop {
             let error = match self.sessions.save(vec![change.clone()]).await {
@@ -78,12 +125,14 @@ impl Pool {
             };
             tracing::error!(session = %change.lease.id, error = &error as &dyn std::error::Error,
                 "a session's change could not be stored");
-            let late = tokio::time::Instant::now() + pause > give_up;
-            if late || error.certainty() == Certainty::Permanent {
+            if error.certainty() == Certainty::Permanent {
                 return false;
             }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.abort.cancelled() => return false,
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

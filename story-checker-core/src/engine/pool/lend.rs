@@ -47,7 +47,7 @@ impl Pool {
         };
         let mut none = NoPair::default();
         let mut state = self.lock();
-        let State { kinds, proxies, held } = &mut *state;
+        let State { kinds, proxies, held, .. } = &mut *state;
         let Some(line) = kinds.get_mut(kind) else { return Err(none) };
         line.wake(now);
         if wish.account.is_some() {

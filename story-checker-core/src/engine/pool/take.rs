@@ -78,17 +78,19 @@ impl Pool {
             }
         }
         let leased = self.sessions.lease(request).await?;
+        let all = leased.sessions.len();
+        let fresh = self.sort_out_condemned(leased.sessions).await?;
         let mut state = self.lock();
         if request.account.is_none() {
             let line = state.kind(&request.kind);
             line.next_at = leased.next_at;
-            if leased.sessions.len() < request.max {
+            if all < request.max {
                 let again = now + ASK_AGAIN;
                 line.ask_at = leased.next_at.map_or(again, |next| next.clamp(now, again));
             }
         }
-        let mut sessions = Vec::with_capacity(leased.sessions.len());
-        for (record, fence) in leased.sessions {
+        let mut sessions = Vec::with_capacity(fresh.len());
+        for (record, fence) in fresh {
             let lost = CancellationToken::new();
             let (kind, account) = (record.kind.clone(), record.account.clone());
             let held = Held { fence, kind, account, home: None, lost: lost.clone() };
