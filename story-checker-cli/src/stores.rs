@@ -114,12 +114,22 @@ pub(crate) async fn open(
     options: &StoreOptions,
     voice: &Voice,
 ) -> anyhow::Result<Stores> {
-    let keys = match address {
-        StoreAddress::Memory => return Ok(Stores::memory(options.retention)),
-        _ => keyring(address, options.key_file.as_deref(), voice)?,
-    };
-    _ = keys;
-    Ok(Stores::of_queue(open_queue(address, options, voice).await?))
+    match address {
+        StoreAddress::Memory => Ok(Stores::memory(options.retention)),
+        StoreAddress::Redis(_) => {
+            bail!("{address}: sessions cannot be kept in Redis yet; `enqueue` and --demo work")
+        }
+        StoreAddress::Sqlite(path) => {
+            let keys = keyring(address, options.key_file.as_deref(), voice)?;
+            let store = sqlite(path, options).await?;
+            Ok(Stores {
+                queue: Arc::new(store.queue()),
+                sessions: Arc::new(store.sessions(keys)),
+                cache: Arc::new(store.cache()),
+                proxies: Box::new(move |source| Arc::new(store.proxies(source))),
+            })
+        }
+    }
 }
 
 /// Opens the jobs of a store alone: no key is needed.
