@@ -1,4 +1,3 @@
-//! One SQLite file that keeps the jobs, sessions, proxy states and cache of story-checker.
 //! One SQLite file that keeps the work of story-checker: the embedded store.
 //!
 //! ```

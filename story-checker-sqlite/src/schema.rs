@@ -14,7 +14,7 @@ pub(crate) const APPLICATION_ID: i32 = 0x7374_6368;
 const STEPS: &[&str] = &[include_str!("schema/1_queue.sql"), include_str!("schema/2_sessions.sql")];
 
 /// The version that this program reads and writes.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 const _: () = assert!(STEPS.len() == VERSION as usize);
 
