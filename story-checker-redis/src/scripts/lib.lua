@@ -421,7 +421,8 @@ local function close()
     if tick then call('HSET', P .. 'c', 'r', tick[1], 'd', tick[2]) end
     local names = {}
     for queue in pairs(woken) do names[#names + 1] = call('HGET', P .. 'q' .. queue, 'n') end
-    if #names > 0 then call('PUBLISH', P .. 'wake', table.concat(names, '\n')) end
+    -- Without the permission for the channel the waiters of other processes only come later.
+    if #names > 0 then redis.pcall('PUBLISH', P .. 'wake', table.concat(names, '\n')) end
 end
 
 -- The number of a queue, made when its name is new.
