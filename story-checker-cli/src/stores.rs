@@ -116,8 +116,16 @@ pub(crate) async fn open(
 ) -> anyhow::Result<Stores> {
     match address {
         StoreAddress::Memory => Ok(Stores::memory(options.retention)),
-        StoreAddress::Redis(_) => {
-            bail!("{address}: sessions cannot be kept in Redis yet; `enqueue` and --demo work")
+        StoreAddress::Redis(url) => {
+            let keys = keyring(address, options.key_file.as_deref(), voice)?;
+            let store = redis(url, options, voice).await?;
+            Ok(Stores {
+                queue: Arc::new(store.queue()),
+                sessions: Arc::new(store.sessions(keys)),
+                cache: Arc::new(store.cache()),
+                // Each process learns for itself which proxies rest.
+                proxies: Box::new(|source| source),
+            })
         }
         StoreAddress::Sqlite(path) => {
             let keys = keyring(address, options.key_file.as_deref(), voice)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::{
-    EXAMPLE, EXAMPLE_ACCOUNTS, numbered_list, run, stderr, stdout, story_checker,
+    EXAMPLE, EXAMPLE_ACCOUNTS, Process, numbered_list, run, sim, stderr, stdout, story_checker,
 };
 
 /// A Redis server of this test, and the address of it as a store.
