@@ -20,8 +20,6 @@
 //! | `backoff` | no | replays a policy of the `backoff` crate into a [`Schedule`](retry::Schedule) |
 //! | `seal` | no | `seal`: secrets at rest, sealed with a key that the store does not have |
 //! | `testing` | no | the conformance suite for adapters, and stores that fail as planned |
-//! | `testing` | no | the conformance suite for adapters, and stores that fail as planned |
-//! | `seal` | no | `seal`: secrets at rest, sealed with a key that the store does not have |
 
 mod base64;
 pub mod cache;
