@@ -7,6 +7,7 @@ mod credentials;
 mod demo;
 mod documents;
 mod enqueue;
+mod keys;
 mod logging;
 mod output;
 mod progress;

@@ -3,7 +3,9 @@
 
 mod input;
 mod output;
+mod resume;
 mod secrets;
 mod settings;
 mod signals;
 mod support;
+mod workers;

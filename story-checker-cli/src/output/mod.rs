@@ -3,7 +3,7 @@
 mod csv;
 mod explain;
 mod table;
-mod words;
+pub(crate) mod words;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
