@@ -22,7 +22,7 @@ use story_checker_http::{ReqwestTransport, ReqwestTransportConfig};
 use story_checker_sim::numbered_name;
 
 use crate::platform::{Plan, Running};
-use crate::process::{self, BoxError};
+use crate::process::{self, BoxError, median};
 
 type Fallible<T> = Result<T, BoxError>;
 
@@ -105,11 +105,6 @@ pub(crate) fn run(print: &mut dyn FnMut(Figure)) -> Fallible<()> {
     print(Figure::info(NAME, "stream_1m", per_second, "checks/s"));
     print(Figure::at_most(NAME, "stream_1m_peak_rss", peak, "MB", 100.0));
     Ok(())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 async fn timed(checks: u32, work: impl Future<Output = Fallible<()>>) -> Fallible<Speed> {

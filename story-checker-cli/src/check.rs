@@ -112,7 +112,6 @@ fn place(
         (None, Some(StoreAddress::Memory)) => Place::Memory,
         (None, Some(store)) => Place::Store(store.clone()),
         (None, None) if world.sessions.is_empty() => bail!(NO_SESSION),
-        (None, None) if !cfg!(feature = "never") => Place::Memory,
         (None, None) => match RunFile::create() {
             Ok(file) => {
                 match runs::unfinished() {

@@ -4,7 +4,9 @@
 mod admin;
 mod input;
 mod output;
+mod resume;
 mod secrets;
 mod settings;
 mod signals;
 mod support;
+mod workers;

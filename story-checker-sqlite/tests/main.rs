@@ -1,1 +1,6 @@
-fn main() {}
+//! Tests of the SQLite store from outside.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod fixture;
+mod suites;

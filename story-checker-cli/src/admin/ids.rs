@@ -26,7 +26,7 @@ impl FromStr for Prefix {
         let Some(value) = value.filter(|_| !digits.starts_with('+')) else {
             return Err("an id, or the beginning of one, has hexadecimal digits".to_owned());
         };
-        let unknown = 4 * (32 - digits.len()) as u32;
+        let unknown = 4 * (32 - u32::try_from(digits.len()).unwrap_or(32));
         let mask = u128::MAX.checked_shl(unknown).unwrap_or_default();
         let low = value.checked_shl(unknown).unwrap_or_default();
         Ok(Self { typed: text.to_owned(), low, mask })
