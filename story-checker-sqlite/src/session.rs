@@ -205,12 +205,13 @@ impl SessionStore for SqliteSessionStore {
     async fn renew(&self, leases: &[SessionLease], ttl: Duration) -> Result<Vec<LeaseReply>> {
         let leases = leases.to_vec();
         let renew = move |tx: &mut Tx<'_>| {
-            let until = millis(tx.now() + ttl);
+            let (now, until) = (millis(tx.now()), millis(tx.now() + ttl));
             let text = "UPDATE session SET leased_until = ?3
-                        WHERE label = ?1 AND fence = ?2 AND leased_until > 0";
+                        WHERE label = ?1 AND fence = ?2 AND leased_until > ?4";
             let mut renew = tx.statement(text)?;
             let one = |lease: &SessionLease| {
-                let held = renew.execute(params![lease.id.as_str(), number(lease.fence), until])?;
+                let held =
+                    renew.execute(params![lease.id.as_str(), number(lease.fence), until, now])?;
                 Ok(reply(held))
             };
             leases.iter().map(one).collect()
@@ -223,9 +224,10 @@ impl SessionStore for SqliteSessionStore {
             |change: &SessionChange| self.seal_credentials(&change.lease.id, &change.credentials);
         let sealed: Vec<_> = changes.iter().map(seal).collect::<Result<_>>()?;
         let save = move |tx: &mut Tx<'_>| {
+            let now = millis(tx.now());
             let text = "UPDATE session SET state = ?3, ready_at = ?4, sealed = ?5, expires_at = ?6,
                             home = ?7, version = version + 1
-                        WHERE label = ?1 AND fence = ?2 AND leased_until > 0";
+                        WHERE label = ?1 AND fence = ?2 AND leased_until > ?8";
             let mut save = tx.statement(text)?;
             let one = |(change, secrets): (&SessionChange, &Secrets)| {
                 let state = Stored::of(&change.state);
@@ -237,6 +239,7 @@ impl SessionStore for SqliteSessionStore {
                     secrets.bytes,
                     secrets.expires_at,
                     change.home_proxy.as_ref().map(ProxyId::as_str),
+                    now,
                 ])?;
                 Ok(reply(held))
             };
@@ -250,7 +253,7 @@ impl SessionStore for SqliteSessionStore {
         let release = move |tx: &mut Tx<'_>| {
             let now = millis(tx.now());
             let text = "UPDATE session SET leased_until = 0, last_used = ?3
-                        WHERE label = ?1 AND fence = ?2 AND leased_until > 0";
+                        WHERE label = ?1 AND fence = ?2 AND leased_until > ?3";
             let mut release = tx.statement(text)?;
             let one = |lease: &SessionLease| {
                 let held = release.execute(params![lease.id.as_str(), number(lease.fence), now])?;
