@@ -184,3 +184,34 @@ impl Drop for Slot {
         self.0.wake.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> ClaimRequest {
+        ClaimRequest::new(Vec::new(), WorkerId::from("w"), Duration::from_secs(1))
+    }
+
+    #[tokio::test]
+    async fn a_claim_joins_settlements_that_are_about_to_go_and_no_others() {
+        let ride = Ride::default();
+        assert!(ride.join(&request()).is_none(), "nothing goes");
+        ride.announce();
+        let answer = ride.join(&request()).unwrap();
+        assert!(ride.join(&request()).is_none(), "one claim a trip");
+        let (_, sender) = ride.leave().unwrap();
+        assert!(ride.join(&request()).is_none(), "they have gone");
+        sender.send(Vec::new()).unwrap();
+        assert!(answer.await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_claim_whose_settlements_were_not_stored_hears_of_it() {
+        let ride = Ride::default();
+        ride.announce();
+        let answer = ride.join(&request()).unwrap();
+        drop(ride.leave());
+        assert!(answer.await.is_err());
+    }
+}
