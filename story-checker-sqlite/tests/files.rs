@@ -126,3 +126,28 @@ async fn a_damaged_row_costs_the_call_and_not_the_store() {
     assert!(queue.get(&[job(2).id]).await.unwrap()[0].is_some());
     assert_eq!(queue.enqueue(vec![job(3)]).await.unwrap(), [Enqueued::Inserted]);
 }
+
+#[tokio::test]
+async fn what_cannot_be_opened_for_writing_is_refused_and_opens_later() {
+    let fixture = Fixture::new();
+    std::fs::create_dir(fixture.path(1)).unwrap();
+    let error = refused(&fixture.path(1), fixture.options(), ErrorKind::Unavailable).await;
+    assert!(error.to_string().contains("may be written"), "{error}");
+    // Nobody may write there, whoever he is.
+    refused(Path::new("/proc/self/store.sqlite"), fixture.options(), ErrorKind::Unavailable).await;
+
+    // Something stands where the log belongs.
+    let queue = fixture.open(2).await.queue();
+    queue.enqueue(vec![job(1)]).await.unwrap();
+    drop(queue);
+    let log = format!("{}-wal", fixture.path(2).display());
+    while std::fs::exists(&log).unwrap() {
+        tokio::task::yield_now().await;
+    }
+    std::fs::create_dir(&log).unwrap();
+    let error = refused(&fixture.path(2), fixture.options(), ErrorKind::Unavailable).await;
+    assert_eq!(error.certainty(), Certainty::Permanent, "{error}");
+    std::fs::remove_dir(&log).unwrap();
+    let queue = fixture.open(2).await.queue();
+    assert!(queue.get(&[job(1).id]).await.unwrap()[0].is_some());
+}

@@ -4,5 +4,9 @@
 
 mod files;
 mod fixture;
+mod groups;
+mod kills;
+mod lists;
 mod processes;
+mod sessions;
 mod suites;

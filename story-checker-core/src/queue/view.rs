@@ -244,7 +244,7 @@ impl JobFilter {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page {
-    /// The jobs, by id.
+    /// The jobs, by id. A page may hold fewer than were asked for, even none, and not be the last.
     pub jobs: Vec<JobView>,
     /// Where the next page begins; none if this was the last.
     pub next: Option<JobId>,
