@@ -61,6 +61,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // No URI: a path is a path, whatever is in its name.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let sql = Connection::open_with_flags(path, flags)?;
+    #[cfg(test)]
+    let sql = crate::trace::watched(sql)?;
     sql.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(sql)
 }

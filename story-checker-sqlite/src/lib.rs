@@ -44,6 +44,8 @@ mod cache;
 mod error;
 mod file;
 mod options;
+#[cfg(test)]
+mod plans;
 mod proxy;
 mod queue;
 mod reader;
@@ -52,6 +54,8 @@ mod session;
 mod store;
 mod tally;
 mod time;
+#[cfg(test)]
+mod trace;
 mod tx;
 mod writer;
 

@@ -243,3 +243,6 @@ impl Thread {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
