@@ -1,7 +1,5 @@
 //! No statement of this crate walks through a table that grows, nor sorts what it found.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +9,7 @@ use story_checker_core::cache::{Cache, CacheEntry};
 use story_checker_core::proxy::{ProxySource, ProxyState, StaticProxySource};
 use story_checker_core::queue::{
     Alter, Beat, ClaimRequest, JobFilter, JobQueue, JobState, NewJob, Outcome, QueueControl,
-    QueueName, Retention, Select, Settlement, StatsQuery,
+    QueueName, Select, Settlement, StatsQuery,
 };
 use story_checker_core::retry::DeadReason;
 use story_checker_core::seal::Keyring;
@@ -66,7 +64,7 @@ async fn work_on_jobs(queue: &dyn JobQueue, hand: &Hand) {
     let job = |number: u128| {
         let mut job = NewJob::new(id(number), name.clone(), "payload".into());
         job.batch = Some(batch(u8::try_from(number % 3).unwrap() + 1));
-        job.unique = (number % 2 == 0).then(|| number.to_be_bytes().to_vec().into());
+        job.unique = number.is_multiple_of(2).then(|| number.to_be_bytes().to_vec().into());
         job.deadline = Some(MINUTE * 30);
         job
     };
@@ -79,7 +77,7 @@ async fn work_on_jobs(queue: &dyn JobQueue, hand: &Hand) {
     (control.paused, control.max_len) = (Some(false), Some(Some(1_000)));
     queue.configure(&name, control).await.unwrap();
     queue.enqueue(vec![job(43)]).await.unwrap();
-    assert!(queue.wait(&[name.clone()], MINUTE).await.unwrap());
+    assert!(queue.wait(std::slice::from_ref(&name), MINUTE).await.unwrap());
 
     let (after, note) = (MINUTE, "why".to_owned());
     let outcomes = [
@@ -215,9 +213,7 @@ async fn no_statement_walks_or_sorts() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.sqlite");
     let hand = Arc::new(Hand(Mutex::new(1_000_000)));
-    let mut options = SqliteOptions::default();
-    options.clock = Arc::<Hand>::clone(&hand);
-    options.retention = Retention::default();
+    let options = SqliteOptions { clock: Arc::<Hand>::clone(&hand), ..SqliteOptions::default() };
     let store = SqliteStore::open(&path, options).await.unwrap();
     work_on_jobs(&store.queue(), &hand).await;
     work_on_the_rest(&store).await;

@@ -1,9 +1,13 @@
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::*;
+use story_checker_core::{Certainty, ErrorKind, Result};
+
+use super::{Thread, Writer};
 use crate::file::open_writer;
 use crate::options::Synchronous;
 use crate::time::SystemHost;
+use crate::tx::Tx;
 
 const MANY_BYTES: usize = 40_000;
 
