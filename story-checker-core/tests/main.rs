@@ -11,4 +11,5 @@ mod loans;
 mod outages;
 mod suites;
 mod support;
+mod suspects;
 mod without_session;
