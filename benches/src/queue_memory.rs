@@ -19,6 +19,7 @@ const JOBS: usize = 200_000;
 const fn aim(store: Store) -> f64 {
     match store {
         Store::Memory | Store::Sqlite => 450.0,
+        Store::Redis => 520.0,
     }
 }
 
@@ -54,7 +55,7 @@ pub(crate) fn one(arguments: &[String]) -> Result<(), BoxError> {
         jobs::fill(&opened.queue, jobs::new_batch(), 2_000, payload, |_| {}).await?;
         let taken = || match store {
             Store::Memory => resident_memory(),
-            Store::Sqlite => Ok(opened.place.bytes()? as f64),
+            Store::Sqlite | Store::Redis => Ok(opened.place.bytes()? as f64),
         };
         let before = taken()?;
         jobs::fill(&opened.queue, jobs::new_batch(), JOBS, payload, |_| {}).await?;

@@ -47,6 +47,13 @@ const fn aims(store: Store) -> Aims {
             peer_jobs: 5_000,
             peer_rounds: 3,
         },
+        Store::Redis => Aims {
+            engine: Some(30_000.0),
+            enqueue: Some(60_000.0),
+            ratio: 1.25,
+            peer_jobs: 7_000,
+            peer_rounds: 9,
+        },
     }
 }
 

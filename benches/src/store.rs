@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use story_checker_core::SystemClock;
 use story_checker_core::queue::{InMemoryJobQueue, JobQueue, Retention};
+use story_checker_redis::{RedisOptions, RedisStore};
 use story_checker_sqlite::{SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 
@@ -20,17 +21,20 @@ pub(crate) enum Store {
     Memory,
     /// With `synchronous=FULL`.
     Sqlite,
+    /// With the append-only file written every second.
+    Redis,
 }
 
 impl Store {
-    pub(crate) const ALL: [Self; 2] = [Self::Memory, Self::Sqlite];
+    pub(crate) const ALL: [Self; 3] = [Self::Memory, Self::Sqlite, Self::Redis];
     /// Those that outlive their process.
-    pub(crate) const DURABLE: [Self; 1] = [Self::Sqlite];
+    pub(crate) const DURABLE: [Self; 2] = [Self::Sqlite, Self::Redis];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Sqlite => "sqlite",
+            Self::Redis => "redis",
         }
     }
 
@@ -52,6 +56,10 @@ impl Store {
         let (address, server) = match self {
             Self::Memory => (String::new(), None),
             Self::Sqlite => (folder.path().join("jobs.db").display().to_string(), None),
+            Self::Redis => {
+                let server = RedisServer::start(folder.path())?;
+                (server.url(), Some(server))
+            }
         };
         Ok(Place { address, server, folder })
     }
@@ -71,6 +79,10 @@ impl Store {
                 let mut options = SqliteOptions::default();
                 options.retention = retention;
                 Arc::new(SqliteStore::open(place, options).await?.queue())
+            }
+            Self::Redis => {
+                let options = RedisOptions::default().with_retention(retention);
+                Arc::new(RedisStore::connect(place, options).await?.queue())
             }
         })
     }

@@ -55,7 +55,7 @@ pub(crate) fn keyring(
 }
 
 /// Where the keys of a store's file are if nobody says: beside it.
-fn beside(store: &Path) -> PathBuf {
+pub(crate) fn beside(store: &Path) -> PathBuf {
     let mut name = OsString::from(store);
     name.push(".key");
     name.into()

@@ -114,12 +114,30 @@ pub(crate) async fn open(
     options: &StoreOptions,
     voice: &Voice,
 ) -> anyhow::Result<Stores> {
-    let keys = match address {
-        StoreAddress::Memory => return Ok(Stores::memory(options.retention)),
-        _ => keyring(address, options.key_file.as_deref(), voice)?,
-    };
-    _ = keys;
-    Ok(Stores::of_queue(open_queue(address, options, voice).await?))
+    match address {
+        StoreAddress::Memory => Ok(Stores::memory(options.retention)),
+        StoreAddress::Redis(url) => {
+            let keys = keyring(address, options.key_file.as_deref(), voice)?;
+            let store = redis(url, options, voice).await?;
+            Ok(Stores {
+                queue: Arc::new(store.queue()),
+                sessions: Arc::new(store.sessions(keys)),
+                cache: Arc::new(store.cache()),
+                // Each process learns for itself which proxies rest.
+                proxies: Box::new(|source| source),
+            })
+        }
+        StoreAddress::Sqlite(path) => {
+            let keys = keyring(address, options.key_file.as_deref(), voice)?;
+            let store = sqlite(path, options).await?;
+            Ok(Stores {
+                queue: Arc::new(store.queue()),
+                sessions: Arc::new(store.sessions(keys)),
+                cache: Arc::new(store.cache()),
+                proxies: Box::new(move |source| Arc::new(store.proxies(source))),
+            })
+        }
+    }
 }
 
 /// Opens the jobs of a store alone: no key is needed.

@@ -35,6 +35,8 @@
 //!   what another has enqueued within 20 ms.
 //! * The store's clock runs with the machine: setting the wall clock neither frees nor freezes a
 //!   lease ([`HostClock`]).
+//! * Credentials of sessions are sealed with a [`Keyring`](story_checker_core::seal::Keyring); the
+//!   file is readable by its owner alone.
 //! * An older file is migrated when it is opened, or by [`migrate`]; a newer or foreign one is
 //!   refused.
 

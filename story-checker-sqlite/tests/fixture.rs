@@ -66,7 +66,6 @@ impl Fixture {
     }
 
     /// Opens the file of this number.
-    #[expect(dead_code, reason = "used by what follows")]
     pub(crate) async fn open(&self, number: u32) -> SqliteStore {
         SqliteStore::open(self.path(number), self.options()).await.unwrap()
     }

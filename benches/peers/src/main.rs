@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use apalis::prelude::{BoxDynError, Data, TaskSink, WorkerBuilder, WorkerBuilderExt, WorkerContext};
+use apalis::prelude::{
+    BoxDynError, Data, TaskSink, WorkerBuilder, WorkerBuilderExt, WorkerContext,
+};
 use apalis_redis::RedisStorage;
 use apalis_sqlite::SqliteStorage;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -31,7 +33,11 @@ struct Countdown {
 }
 
 /// Counts, and ends the worker with the last one.
-async fn job(_: String, countdown: Data<Countdown>, worker: WorkerContext) -> Result<(), BoxDynError> {
+async fn job(
+    _: String,
+    countdown: Data<Countdown>,
+    worker: WorkerContext,
+) -> Result<(), BoxDynError> {
     if countdown.left.fetch_sub(1, Ordering::AcqRel) == 1 {
         countdown.done.get_or_init(|| countdown.begun.elapsed());
         worker.stop()?;
@@ -73,8 +79,7 @@ macro_rules! measure {
 
 async fn redis(url: &str, jobs: usize) -> Fallible<(Duration, Duration)> {
     let connection = apalis_redis::connect(url).await?;
-    let config =
-        apalis_redis::Config::default().queue("bench").batch_size(BATCH).lock_tasks(false);
+    let config = apalis_redis::Config::default().queue("bench").batch_size(BATCH).lock_tasks(false);
     Ok(measure!(RedisStorage::<String>::new(connection).with_config(config), jobs))
 }
 

@@ -233,6 +233,7 @@ impl LogArgs {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = JOBS_EXAMPLES)]
 pub(crate) enum JobsCommand {
     /// List jobs, oldest first
     #[command(after_help = JOBS_EXAMPLES)]
@@ -289,6 +290,7 @@ pub(crate) struct DeadArgs {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = DEAD_EXAMPLES)]
 pub(crate) enum DeadCommand {
     /// List dead jobs, oldest first
     #[command(after_help = DEAD_EXAMPLES)]
@@ -327,6 +329,7 @@ pub(crate) enum DeadCommand {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = QUEUE_EXAMPLES)]
 pub(crate) enum QueueCommand {
     /// Show how many jobs stand where
     #[command(after_help = QUEUE_EXAMPLES)]
@@ -384,6 +387,10 @@ pub(crate) struct ExportArgs {
     #[arg(long)]
     pub(super) with_secrets: bool,
 
+    /// With the settings of this command, as `config show` shows them
+    #[arg(long)]
+    pub(super) with_config: bool,
+
     /// Replace the file if there is one
     #[arg(short, long)]
     pub(super) yes: bool,
@@ -399,11 +406,16 @@ pub(crate) struct ImportArgs {
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) file: PathBuf,
 
+    /// Write the settings that the export holds to this new file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) config_to: Option<PathBuf>,
+
     #[command(flatten)]
     pub(super) look: LookArgs,
 }
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = KEY_EXAMPLES)]
 pub(crate) enum KeyCommand {
     /// Make a key
     #[command(after_help = KEY_EXAMPLES)]

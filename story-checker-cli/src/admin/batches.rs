@@ -77,8 +77,14 @@ fn show(id: &Prefix, look: &LookArgs) -> anyhow::Result<u8> {
                 ("state", view::batch_word(&batch).to_owned()),
                 ("ended", view::progress(&batch.counts)),
                 ("jobs", view::spelled(&batch.counts)),
-                ("created", format!("{} ({})", time(batch.created_at), admin.ago(batch.created_at))),
-                ("changed", format!("{} ({})", time(batch.changed_at), admin.ago(batch.changed_at))),
+                (
+                    "created",
+                    format!("{} ({})", time(batch.created_at), admin.ago(batch.created_at)),
+                ),
+                (
+                    "changed",
+                    format!("{} ({})", time(batch.changed_at), admin.ago(batch.changed_at)),
+                ),
             ])
         };
         admin.answer(|| view::batch(&batch), text)?;
@@ -105,11 +111,7 @@ fn cancel(id: &Prefix, change: &ChangeArgs) -> anyhow::Result<u8> {
         let queue = admin.queue().await?;
         let id = id.batch(&*queue).await?;
         let live = stats(&*queue, id).await?.counts.live();
-        let what = format!(
-            "cancel {} of batch {id} in {}",
-            counted(live, "job"),
-            admin.address
-        );
+        let what = format!("cancel {} of batch {id} in {}", counted(live, "job"), admin.address);
         admin.confirm(change.yes, &what)?;
         let altered = queue.alter(&Select::Batch(id), Alter::Cancel).await?;
         let json = || json!({"batch": id, "cancelled": altered.changed});

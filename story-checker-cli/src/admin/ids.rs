@@ -26,7 +26,7 @@ impl FromStr for Prefix {
         let Some(value) = value.filter(|_| !digits.starts_with('+')) else {
             return Err("an id, or the beginning of one, has hexadecimal digits".to_owned());
         };
-        let unknown = 4 * (32 - digits.len()) as u32;
+        let unknown = 4 * (32 - u32::try_from(digits.len()).unwrap_or(32));
         let mask = u128::MAX.checked_shl(unknown).unwrap_or_default();
         let low = value.checked_shl(unknown).unwrap_or_default();
         Ok(Self { typed: text.to_owned(), low, mask })
@@ -54,10 +54,12 @@ impl Prefix {
         u128::from_be_bytes(id) & self.mask == self.low
     }
 
-    fn only<T: fmt::Display>(&self, what: &str, found: &[T]) -> anyhow::Result<()> {
+    fn only<T: fmt::Display>(&self, what: &str, list: &str, found: &[T]) -> anyhow::Result<()> {
         match found {
             [_] => Ok(()),
-            [] => bail!("no {what} begins with {self}; `story-checker {what} list` shows them"),
+            [] => bail!(
+                "no {what} has an id that begins with {self}; `story-checker {list} list` shows them"
+            ),
             [one, other, ..] => {
                 bail!("{self} is the beginning of more than one {what}: {one}, {other}")
             }
@@ -70,7 +72,7 @@ impl Prefix {
         let page = queue.list(&JobFilter::default(), after, 2).await?;
         let ids = page.jobs.iter().map(|job| job.id);
         let found: Vec<_> = ids.filter(|id| self.begins(*id.as_bytes())).collect();
-        self.only("jobs", &found)?;
+        self.only("job", "jobs", &found)?;
         Ok(found[0])
     }
 
@@ -80,7 +82,7 @@ impl Prefix {
         let stats = queue.stats(&StatsQuery::BatchesAfter { after, limit: 2 }).await?;
         let ids = stats.batches.iter().map(|batch| batch.batch);
         let found: Vec<_> = ids.filter(|id| self.begins(*id.as_bytes())).collect();
-        self.only("batch", &found)?;
+        self.only("batch", "batch", &found)?;
         Ok(found[0])
     }
 }
@@ -89,7 +91,6 @@ impl Prefix {
 mod tests {
     use std::sync::Arc;
 
-    use bytes::Bytes;
     use story_checker_core::SystemClock;
     use story_checker_core::queue::{InMemoryJobQueue, NewJob};
 
@@ -105,7 +106,7 @@ mod tests {
         };
         let ids = [id(0, 0), id(0x1a, 1), id(0x1b, 1), id(0x1b, 2), id(0xff, 0)];
         let jobs = ids.map(|id| {
-            let mut job = NewJob::new(id, "q".into(), Bytes::new());
+            let mut job = NewJob::new(id, "q".into(), Default::default());
             job.batch = Some(BatchId::from_bytes(*id.as_bytes()));
             job
         });
@@ -116,7 +117,13 @@ mod tests {
         assert_eq!(find("00").await.unwrap(), ids[0]);
         assert_eq!(find("F").await.unwrap(), ids[4]);
         assert!(find("1b").await.unwrap_err().to_string().contains("more than one"));
-        assert!(find("2").await.unwrap_err().to_string().starts_with("no jobs begins with 2"));
+        assert!(
+            find("2")
+                .await
+                .unwrap_err()
+                .to_string()
+                .starts_with("no job has an id that begins with 2;")
+        );
         let batch = "1a".parse::<Prefix>().unwrap().batch(&queue).await.unwrap();
         assert_eq!(batch.as_bytes(), ids[1].as_bytes());
         for text in ["", "-", "xyz", "+1", &"0".repeat(33)] {

@@ -1,7 +1,5 @@
 //! `story-checker jobs` and `story-checker dead`.
 
-use std::time::Duration;
-
 use anyhow::{Context, bail};
 use serde_json::json;
 use story_checker_core::queue::{
@@ -14,7 +12,7 @@ use super::args::{
 };
 use super::ids::Prefix;
 use super::{Admin, counted, table, view};
-use crate::output::words::time;
+use crate::output::words::{span, time};
 use crate::settings::Format;
 use crate::targets::Order;
 
@@ -119,7 +117,9 @@ impl Which {
             bail!("{what}");
         }
         if !ids.is_empty() && filtered {
-            bail!("jobs are named, or described by --batch, --queue, --state and --worker, not both");
+            bail!(
+                "jobs are named, or described by --batch, --queue, --state and --worker, not both"
+            );
         }
         Ok(())
     }
@@ -143,7 +143,11 @@ impl Which {
             self.worker.as_ref().map(|worker| format!("held by {worker}")),
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
-        if parts.is_empty() { "all jobs".to_owned() } else { format!("all jobs {}", parts.join(", ")) }
+        if parts.is_empty() {
+            "all jobs".to_owned()
+        } else {
+            format!("all jobs {}", parts.join(", "))
+        }
     }
 }
 
@@ -152,7 +156,8 @@ async fn list(admin: &Admin, which: &Which, page: &PageArgs) -> anyhow::Result<u
     let filter = which.filter(&*queue).await?;
     let after = page.after.as_ref().map(|id| JobId::from_bytes(id.low()));
     let page = queue.list(&filter, after, page.limit.into()).await?;
-    let json = || json!({"jobs": page.jobs.iter().map(view::job).collect::<Vec<_>>(), "next": page.next});
+    let json =
+        || json!({"jobs": page.jobs.iter().map(view::job).collect::<Vec<_>>(), "next": page.next});
     let rows = || page.jobs.iter().map(|job| row(admin, job)).collect();
     admin.rows(json, &["JOB", "STATE", "WHEN", "WHAT", "TRIES", "NOTE"], rows)?;
     if page.jobs.is_empty() {
@@ -178,13 +183,9 @@ pub(super) fn row(admin: &Admin, job: &JobView) -> Vec<String> {
 fn when(admin: &Admin, job: &JobView) -> String {
     match job.state {
         JobState::Ready => "now".to_owned(),
-        JobState::Leased => format!("{} left", left(job.at.since(admin.now))),
+        JobState::Leased => format!("{} left", span(job.at.since(admin.now))),
         _ => admin.when(job.at),
     }
-}
-
-fn left(span: Duration) -> String {
-    crate::output::words::span(span)
 }
 
 fn note(job: &JobView) -> String {
@@ -207,7 +208,10 @@ fn show(id: &Prefix, look: &LookArgs) -> anyhow::Result<u8> {
         let result = job.result.as_ref().filter(|result| !result.is_empty() && !admin.json);
         if let Some(Ok(report)) = result.map(|result| serde_json::from_slice::<Report>(result)) {
             let mut writer = crate::output::standard(Format::Explain, Order::default());
-            writer.report(&report).and_then(|()| writer.finish()).context("cannot write the report")?;
+            writer
+                .report(&report)
+                .and_then(|()| writer.finish())
+                .context("cannot write the report")?;
         }
         Ok(0)
     })
@@ -250,7 +254,7 @@ struct Act {
 }
 
 const REPLAY: Act =
-    Act { alter: Alter::Replay, states: REPLAYED, verb: "replay", done: "begin anew" };
+    Act { alter: Alter::Replay, states: REPLAYED, verb: "replay", done: "begun anew" };
 
 /// Changes jobs; asks before if `yes` is there and false.
 async fn change_jobs(

@@ -63,9 +63,7 @@ pub(super) fn log(args: &LogArgs) -> anyhow::Result<u8> {
 }
 
 fn is_closed(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 struct Log<'a> {

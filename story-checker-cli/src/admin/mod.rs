@@ -31,6 +31,7 @@ pub(crate) use self::migrations::migrate;
 pub(crate) use self::moves::{export, import};
 pub(crate) use self::queues::{queue, workers};
 use crate::args::StoreArgs;
+use crate::output::words::span;
 use crate::progress::Voice;
 use crate::settings::{Settings, StoreAddress};
 use crate::stores::{self, StoreOptions};
@@ -69,7 +70,11 @@ impl Admin {
     }
 
     /// Writes the answer: as JSON if that is wanted, else as text.
-    fn answer(&self, json: impl FnOnce() -> Value, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+    fn answer(
+        &self,
+        json: impl FnOnce() -> Value,
+        text: impl FnOnce() -> String,
+    ) -> anyhow::Result<()> {
         let text = if self.json { format!("{}\n", json()) } else { text() };
         documents::print(text.as_bytes()).map(drop).context("cannot write the answer")
     }
@@ -109,16 +114,12 @@ impl Admin {
 
     /// How long ago.
     fn ago(&self, at: Timestamp) -> String {
-        format!("{} ago", crate::output::words::span(self.now.since(at)))
+        format!("{} ago", span(self.now.since(at)))
     }
 
     /// How long ago, or in how long.
     fn when(&self, at: Timestamp) -> String {
-        if at > self.now {
-            format!("in {}", crate::output::words::span(at.since(self.now)))
-        } else {
-            self.ago(at)
-        }
+        if at > self.now { format!("in {}", span(at.since(self.now))) } else { self.ago(at) }
     }
 }
 

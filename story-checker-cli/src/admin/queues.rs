@@ -19,15 +19,23 @@ const SILENT: Duration = Duration::from_secs(60);
 /// # Errors
 /// If the arguments or settings make no sense, or the store fails.
 pub(crate) fn queue(command: &QueueCommand) -> anyhow::Result<u8> {
-    let paused = |paused| QueueControl { paused: Some(paused), ..QueueControl::default() };
-    match command {
-        QueueCommand::Stats { look } => stats(look),
-        QueueCommand::Pause { name, look } => configure(name, look, paused(true)),
-        QueueCommand::Resume { name, look } => configure(name, look, paused(false)),
-        QueueCommand::Limit { name, most, look } => {
-            configure(name, look, QueueControl { max_len: Some(*most), ..QueueControl::default() })
+    let mut control = QueueControl::default();
+    let (name, look) = match command {
+        QueueCommand::Stats { look } => return stats(look),
+        QueueCommand::Pause { name, look } => {
+            control.paused = Some(true);
+            (name, look)
         }
-    }
+        QueueCommand::Resume { name, look } => {
+            control.paused = Some(false);
+            (name, look)
+        }
+        QueueCommand::Limit { name, most, look } => {
+            control.max_len = Some(*most);
+            (name, look)
+        }
+    };
+    configure(name, look, control)
 }
 
 fn stats(look: &LookArgs) -> anyhow::Result<u8> {
@@ -36,7 +44,15 @@ fn stats(look: &LookArgs) -> anyhow::Result<u8> {
         let queues = admin.queue().await?.stats(&StatsQuery::Queues).await?.queues;
         let json = || json!({"queues": queues.iter().map(json_of).collect::<Vec<_>>()});
         let header = [
-            "QUEUE", "STATE", "READY", "SCHEDULED", "LEASED", "DONE", "DEAD", "CANCELLED", "LIMIT",
+            "QUEUE",
+            "STATE",
+            "READY",
+            "SCHEDULED",
+            "LEASED",
+            "DONE",
+            "DEAD",
+            "CANCELLED",
+            "LIMIT",
         ];
         admin.rows(json, &header, || queues.iter().map(row).collect())?;
         if queues.is_empty() {
@@ -59,14 +75,8 @@ fn json_of(queue: &QueueStats) -> Value {
 
 fn row(stats: &QueueStats) -> Vec<String> {
     let counts = &stats.counts;
-    let numbers = [
-        counts.ready,
-        counts.scheduled,
-        counts.leased,
-        counts.done,
-        counts.dead,
-        counts.cancelled,
-    ];
+    let numbers =
+        [counts.ready, counts.scheduled, counts.leased, counts.done, counts.dead, counts.cancelled];
     let mut row = vec![stats.queue.to_string(), word(stats.paused).to_owned()];
     row.extend(numbers.map(|number| number.to_string()));
     row.push(stats.max_len.map_or_else(|| "none".to_owned(), |most| most.to_string()));
@@ -86,9 +96,9 @@ fn configure(name: &str, look: &LookArgs, control: QueueControl) -> anyhow::Resu
         }
         queue.configure(&QueueName::new(name), control).await?;
         for stats in stats().await?.queues.iter().filter(|queue| queue.queue.as_str() == name) {
-            let limit = stats.max_len.map_or_else(String::new, |most| {
-                format!(", takes no more than {most} live jobs")
-            });
+            let limit = stats
+                .max_len
+                .map_or_else(String::new, |most| format!(", takes no more than {most} live jobs"));
             let text = || {
                 format!("{name}: {}{limit}; {}\n", word(stats.paused), view::spelled(&stats.counts))
             };
@@ -119,7 +129,8 @@ pub(crate) fn workers(args: &WorkersArgs) -> anyhow::Result<u8> {
         };
         let json = || {
             let worker = |(index, worker): (usize, &WorkerStats)| {
-                let jobs = held.get(index).map(|jobs| jobs.iter().map(view::job).collect::<Vec<_>>());
+                let jobs =
+                    held.get(index).map(|jobs| jobs.iter().map(view::job).collect::<Vec<_>>());
                 json!({
                     "worker": worker.worker, "state": state(worker), "seen_at": worker.seen_at,
                     "leases": worker.leases, "jobs": jobs,
@@ -145,13 +156,9 @@ pub(crate) fn workers(args: &WorkersArgs) -> anyhow::Result<u8> {
         }
         let held: Vec<_> = held.iter().flatten().map(|job| jobs::row(&admin, job)).collect();
         if !held.is_empty() && !admin.json {
-            println_blank()?;
+            crate::documents::print(b"\n")?;
             super::table::print(&["JOB", "STATE", "WHEN", "WHAT", "TRIES", "NOTE"], &held)?;
         }
         Ok(0)
     })
-}
-
-fn println_blank() -> anyhow::Result<()> {
-    crate::documents::print(b"\n").map(drop).map_err(Into::into)
 }

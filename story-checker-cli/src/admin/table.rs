@@ -1,9 +1,9 @@
 //! A table of what was found.
 
-use console::{Alignment, Term, measure_text_width, pad_str, truncate_str};
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::Style;
+use console::{Alignment, Term, measure_text_width, pad_str, truncate_str};
 
 use crate::output::words::clean;
 
@@ -56,11 +56,11 @@ fn lines(header: &[&str], rows: &[Vec<String>], terminal: Option<usize>) -> Stri
     text
 }
 
-/// Names and values below each other.
+/// Names and values below each other; an empty value is left out.
 pub(super) fn pairs(pairs: &[(&str, String)]) -> String {
-    let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or_default() + GAP;
-    let line = |(name, value): &(&str, String)| format!("{name:width$}{}\n", clean(value));
-    pairs.iter().filter(|(_, value)| !value.is_empty()).map(line).collect()
+    let shown = || pairs.iter().filter(|(_, value)| !value.is_empty());
+    let width = shown().map(|(name, _)| name.len()).max().unwrap_or_default() + GAP;
+    shown().map(|(name, value)| format!("{name:width$}{}\n", clean(value))).collect()
 }
 
 #[cfg(test)]
@@ -79,7 +79,11 @@ a    long text  x
 bcd   [2Jk      a note that does no…
 ";
         assert_eq!(text, want);
-        let pairs = pairs(&[("id", "1".to_owned()), ("longer", "2".to_owned()), ("no", String::new())]);
+        let pairs = pairs(&[
+            ("id", "1".to_owned()),
+            ("longer", "2".to_owned()),
+            ("left out", String::new()),
+        ]);
         assert_eq!(pairs, "id      1\nlonger  2\n");
     }
 }

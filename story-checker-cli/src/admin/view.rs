@@ -1,6 +1,5 @@
 //! Jobs and batches as JSON and as words.
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 use story_checker_core::queue::{BatchStats, JobCounts, JobState, JobView};
 
@@ -18,7 +17,7 @@ pub(super) const fn word(state: JobState) -> &'static str {
 }
 
 /// Text as it is; what is not UTF-8 is for people only.
-pub(super) fn text(bytes: &Bytes) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -32,7 +31,7 @@ pub(super) fn job(job: &JobView) -> Value {
         "result": result, "note": job.note, "attempt": job.attempt, "crashes": job.crashes,
         "deferrals": job.deferrals, "fence": job.fence, "worker": job.worker,
         "enqueued_at": job.enqueued_at, "at": job.at, "deadline": job.deadline,
-        "unique": job.unique.as_ref().map(text),
+        "unique": job.unique.as_deref().map(text),
     })
 }
 

@@ -150,7 +150,7 @@ mod tests {
             ("x/account/", "the handle is"),
             ("x:#two words", "the X hashtag is"),
             ("x.com/i/flow", "the X account is"),
-            ("x/acount/foo", "the kind"),
+            ("x/acount/foo", "the kind of the target is \"acount\""),
             ("instagram/account/a b", "the Instagram account is \"a b\""),
         ] {
             let error = read(text, BarePlatform::Instagram).unwrap_err().to_string();

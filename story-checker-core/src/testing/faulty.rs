@@ -106,8 +106,10 @@ impl<Q> Faulty<Q> {
             Plan::Script(script) => script.pop_front().unwrap_or(Mishap::None),
         }
     }
+}
 
-    async fn call<T>(
+impl<Q: Sync> Faulty<Q> {
+    async fn call<T: Send>(
         &self,
         operation: &'static str,
         call: impl Future<Output = Result<T>> + Send,

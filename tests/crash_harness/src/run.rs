@@ -215,7 +215,7 @@ where
     loop {
         match call().await {
             Err(error) if begun.elapsed() < PATIENCE => {
-                tracing::warn!(%error, "the store does not answer");
+                tracing::debug!(%error, "the store does not answer");
                 tokio::time::sleep(TICK * 5).await;
             }
             answer => return answer.context("the store does not answer"),

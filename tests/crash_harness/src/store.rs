@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use story_checker_core::queue::{JobQueue, Retention};
+use story_checker_redis::{RedisOptions, RedisStore};
 use story_checker_sqlite::{SqliteOptions, SqliteStore};
 
 /// How long a store may be away while a process starts.
@@ -24,6 +25,11 @@ pub(crate) async fn open(address: &str) -> Result<Arc<dyn JobQueue>> {
         let mut options = SqliteOptions::default();
         options.retention = everything();
         let store = SqliteStore::open(path, options).await?;
+        Ok(Arc::new(store.queue()))
+    } else if address.starts_with("redis:") {
+        let mut options = RedisOptions::default();
+        options.retention = everything();
+        let store = RedisStore::connect(address, options).await?;
         Ok(Arc::new(store.queue()))
     } else {
         bail!("no store is known for {address}")
