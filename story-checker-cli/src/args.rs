@@ -8,9 +8,10 @@ use clap::builder::TypedValueParser;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
+use story_checker_core::BatchId;
 
 use crate::settings::{
-    BarePlatform, Format, Layer, Limit, Paths, Progress, Span, StoreAddress, flag,
+    BarePlatform, Format, Layer, Limit, LogFilter, Paths, Progress, Span, StoreAddress, flag,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -32,6 +33,10 @@ pub(crate) struct LowArgs {
 pub(crate) enum Command {
     /// Check which accounts have an active story
     Check(Box<CheckArgs>),
+    /// Put accounts into a store, for workers to check
+    Enqueue(Box<EnqueueArgs>),
+    /// Check what is enqueued in a store, until told to stop; many may share one
+    Worker(Box<WorkerArgs>),
     /// Look at the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -73,6 +78,7 @@ Examples:
   story-checker check --session bearer.json x:tea_house      new posts with media on X
   story-checker check --demo --explain tea_house             why the answer may be believed
   some-command | story-checker check --demo --json -         a list from standard input
+  story-checker check --resume --session cookies.txt         go on where a run was interrupted
 
 Targets, as arguments or one a line in a list:
   tea_house, @tea_house          an account of Instagram (or of X, with --platform x)
@@ -83,7 +89,32 @@ In a list # begins a comment where a line begins or after a blank. A line in dou
 as it is, with \"\" for a quote: \"x/query/#tea OR #cake\".
 
 Options may also stand in story-checker.toml (see examples/) or STORY_CHECKER_DEADLINE and so on.
-Exit status: 0 all answered, 1 some unknown or bad lines, 2 wrong usage or settings, 130 interrupted.";
+A table of up to 10,000 targets stands in the order of the lists; all other formats come as the answers
+do. A run keeps its jobs in a file while it goes on, or where --store says. If it is interrupted or
+killed, --resume goes on: what was answered is told again, the rest is checked, and nothing twice.
+Exit status: 0 all answered, 1 some unknown, bad lines or nothing to check, 2 wrong usage or settings,
+130 interrupted.";
+
+const ENQUEUE_EXAMPLES: &str = "\
+Examples:
+  story-checker enqueue --store sqlite:jobs.db accounts.txt
+  story-checker enqueue --store redis://localhost --priority 10 --deadline 1h tea_house x:cafe
+  story-checker enqueue --store sqlite:jobs.db --batch BATCH more.txt       adds to a batch
+  story-checker enqueue --store sqlite:jobs.db --json accounts.txt | jq -r .batch
+
+Targets are written as for `check`. Workers check them: story-checker worker --help.
+Exit status: 0 all enqueued, 1 bad lines or nothing to enqueue, 2 wrong usage, settings or store.";
+
+const WORKER_EXAMPLES: &str = "\
+Examples:
+  story-checker worker --store sqlite:jobs.db --session sessions/ --proxies proxies.txt
+  story-checker worker --store redis://localhost            with the sessions that are in the store
+  story-checker worker --store sqlite:jobs.db --demo --until-empty
+
+Several workers may share a store, also on several machines with Redis: no job and no session is ever
+used by two at once. Sessions named with --session are put into the store, sealed by a key
+(--key-file or STORY_CHECKER_KEY). SIGTERM or Ctrl-C: what runs may finish, the rest is given back.
+Exit status: 0 told to stop or nothing left, 2 wrong usage, settings or store.";
 
 #[derive(Debug, Args)]
 #[command(after_help = CHECK_EXAMPLES)]
@@ -97,6 +128,85 @@ pub(crate) struct CheckArgs {
     /// Read accounts from this file (repeatable; `-` is standard input)
     #[arg(short, long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
+
+    /// Go on with a run that was interrupted: the last one, or that of this file, or the batch of
+    /// --store. Lists may be named again; what the run knows already is left out
+    #[arg(long, value_name = "FILE|BATCH", num_args = 0..=1)]
+    pub(crate) resume: Option<Option<String>>,
+
+    /// Start a simulated platform in this process and check against it: no account needed
+    #[arg(long, help_heading = "Connection", conflicts_with_all = ["sessions", "proxies", "base_url", "graph_base_url", "x_base_url", "ca_file"])]
+    pub(crate) demo: bool,
+
+    /// The seed of the simulated world
+    #[arg(long, value_name = "N", requires = "demo", help_heading = "Connection")]
+    pub(crate) demo_seed: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = ENQUEUE_EXAMPLES)]
+pub(crate) struct EnqueueArgs {
+    /// Accounts, lists, or `-` for standard input, as for `check`
+    #[arg(value_name = "NAME|LIST", value_hint = ValueHint::FilePath)]
+    pub(crate) targets: Vec<String>,
+
+    /// Read accounts from this file (repeatable; `-` is standard input)
+    #[arg(short, long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Add to this batch, instead of beginning a new one
+    #[arg(long, value_name = "BATCH")]
+    pub(crate) batch: Option<BatchId>,
+
+    /// 0 is first, 255 last
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) priority: u8,
+
+    /// Report as unknown what is unanswered after this time [default: never]
+    #[arg(short, long, value_name = "TIME")]
+    pub(crate) deadline: Option<Span>,
+
+    /// The platform of names that do not say theirs: instagram or x [default: instagram]
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    platform: Option<BarePlatform>,
+
+    /// Write the batch and the counts as JSON
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+impl EnqueueArgs {
+    /// The settings that were typed.
+    pub(crate) fn layer(&self) -> Layer {
+        Layer { platform: flag("--platform", self.platform), ..self.store.layer() }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = WORKER_EXAMPLES)]
+pub(crate) struct WorkerArgs {
+    /// End when nothing is left to be done
+    #[arg(long)]
+    pub(crate) until_empty: bool,
+
+    /// The name of this worker in leases [default: HOST-PROCESS]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// How long a lease of a job or session holds without a sign of life: after this time others take
+    /// over what a killed worker held
+    #[arg(long, value_name = "TIME", help_heading = "Pace")]
+    pub(crate) lease: Option<Span>,
+
+    /// Say how it goes this often
+    #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Output")]
+    pub(crate) every: Span,
 
     /// Start a simulated platform in this process and check against it: no account needed
     #[arg(long, help_heading = "Connection", conflicts_with_all = ["sessions", "proxies", "base_url", "graph_base_url", "x_base_url", "ca_file"])]
@@ -213,7 +323,7 @@ pub(crate) struct StoreArgs {
 
     /// Log by this filter, such as info or warn,story_checker_http=debug
     #[arg(long, value_name = "FILTER", help_heading = "Settings")]
-    log: Option<String>,
+    log: Option<LogFilter>,
 }
 
 impl StoreArgs {
@@ -221,10 +331,11 @@ impl StoreArgs {
     pub(crate) fn layer(&self) -> Layer {
         let verbosity = match self.verbose {
             0 => None,
-            1 => Some("warn,story_checker=info".to_owned()),
-            2 => Some("info,story_checker=debug".to_owned()),
-            _ => Some("trace".to_owned()),
+            1 => Some("warn,story_checker=info"),
+            2 => Some("info,story_checker=debug"),
+            _ => Some("trace"),
         };
+        let verbosity = verbosity.map(|filter| LogFilter(filter.to_owned()));
         Layer {
             store: flag("--store", self.store.clone()),
             key_file: flag("--key-file", self.key_file.clone()),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use anyhow::Context;
 use story_checker_core::checker::{Checker, Fallback};
 use story_checker_core::gate::Limits;
 use story_checker_core::session::SessionKind;
@@ -10,7 +11,7 @@ use story_checker_http::Transport;
 use story_checker_http::instagram::{GraphChecker, GraphConfig, WebChecker, WebConfig};
 use story_checker_http::x::{Since, XChecker, XConfig};
 
-use crate::settings::Settings;
+use crate::settings::{Settings, shown};
 
 /// Where the APIs are; none: where everybody finds them.
 #[derive(Clone, Debug, Default)]
@@ -47,13 +48,15 @@ impl Checkers {
                 config.login_base_url.clone_from(&url);
                 config.base_url = url;
             }
-            let checker = GraphChecker::new(Arc::clone(transport), config)?;
+            let named = named("graph_base_url", &config.base_url);
+            let checker = GraphChecker::new(Arc::clone(transport), config).with_context(named)?;
             instagram.push(checkers.learn(Arc::new(checker)));
         }
         if kinds.contains(&WebChecker::SESSION_KIND) {
             let mut config = WebConfig::default();
             config.base_url = addresses.web.unwrap_or(config.base_url);
-            let checker = WebChecker::new(Arc::clone(transport), config)?;
+            let named = named("base_url", &config.base_url);
+            let checker = WebChecker::new(Arc::clone(transport), config).with_context(named)?;
             instagram.push(checkers.learn(Arc::new(checker)));
         }
         match instagram.len() {
@@ -64,7 +67,8 @@ impl Checkers {
             let mut config = XConfig::default();
             config.base_url = addresses.x.unwrap_or(config.base_url);
             config.since = Since::Window(settings.x_since.0);
-            let checker = XChecker::new(Arc::clone(transport), config)?;
+            let named = named("x_base_url", &config.base_url);
+            let checker = XChecker::new(Arc::clone(transport), config).with_context(named)?;
             let checker = checkers.learn(Arc::new(checker));
             checkers.all.push(checker);
         }
@@ -77,4 +81,10 @@ impl Checkers {
         self.limits.insert(profile.app.to_string(), profile.limits.clone());
         checker
     }
+}
+
+/// The setting that an error is about: the checkers know only their own names.
+fn named(setting: &'static str, url: &str) -> impl FnOnce() -> String + use<> {
+    let url = shown(url);
+    move || format!("{setting} = {url:?}")
 }

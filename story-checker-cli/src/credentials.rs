@@ -32,8 +32,8 @@ pub(crate) struct Sessions {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Reads the sessions of files, and of all files in folders but hidden ones, in whatever format
-/// they are. Each is named after its file.
+/// Reads the sessions of files, and of all files in folders but hidden ones and TOML, in whatever
+/// format they are. Each is named after its file.
 ///
 /// # Errors
 /// If one cannot be used; the text names the file and the place in it.
@@ -91,7 +91,9 @@ fn session_files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let is_hidden = |file: &PathBuf| {
         file.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'))
     };
-    files.retain(|file| !is_hidden(file) && !file.is_dir());
+    // No session is TOML, but settings are, and they may stand beside the sessions.
+    let is_toml = |file: &PathBuf| file.extension().is_some_and(|ending| ending == "toml");
+    files.retain(|file| !is_hidden(file) && !file.is_dir() && !is_toml(file));
     files.sort();
     if files.is_empty() {
         bail!("the folder {shown} holds no session: there is no file in it");
@@ -100,7 +102,7 @@ fn session_files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Whether two records are one session of the platform: it must not be used twice at once.
-fn is_same(known: &SessionRecord, new: &SessionRecord) -> bool {
+pub(crate) fn is_same(known: &SessionRecord, new: &SessionRecord) -> bool {
     let login = |record: &SessionRecord| {
         record.credentials.cookie("sessionid").map(|cookie| cookie.value.clone())
     };
@@ -212,6 +214,7 @@ mod tests {
         write(&folder.path().join("a"), login("a"));
         write(&folder.path().join("token.json"), r#"{"bearer_token": "AAAA%2Fplanted"}"#);
         write(&folder.path().join(".hidden"), "no session");
+        write(&folder.path().join("story-checker.toml"), "sessions = ['.']");
         fs::create_dir(folder.path().join("below")).unwrap();
         write(&other.path().join("a.txt"), login("c"));
         let paths = [folder.path().to_owned(), other.path().join("a.txt")];

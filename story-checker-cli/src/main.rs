@@ -6,14 +6,20 @@ mod checkers;
 mod credentials;
 mod demo;
 mod documents;
+mod enqueue;
+mod logging;
 mod output;
 mod progress;
+mod resume;
 mod run;
+mod runs;
+mod sessions;
 mod settings;
 mod signals;
 mod stores;
 mod tally;
 mod targets;
+mod worker;
 mod world;
 
 use std::io::Write;
@@ -36,6 +42,8 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let result = match LowArgs::parse().command {
         Command::Check(args) => check::check(&args),
+        Command::Enqueue(args) => enqueue::enqueue(&args),
+        Command::Worker(args) => worker::worker(&args),
         Command::Config(ConfigCommand::Show(args)) => show(&args),
         Command::Sim(args) => simulate(*args),
         Command::Completions { shell } => documents::completions(shell),

@@ -102,7 +102,8 @@ impl Voice {
 
     /// Shows how far the run is. Cheap: it draws only now and then.
     pub(crate) fn progress(&self, tally: &Tally, total: u64, last: bool) {
-        if !self.shows_progress() {
+        // Before the first target is read there is nothing to show.
+        if !self.shows_progress() || total.max(tally.total()) == 0 {
             return;
         }
         let every = Duration::from_millis(if self.0.lines { 2_000 } else { 50 });

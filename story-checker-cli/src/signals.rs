@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM: once ends the run in an orderly way, twice at once.
 
 use std::io;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -9,20 +10,29 @@ use crate::progress::Voice;
 /// The exit code of a run that was stopped at once: 128 + SIGINT.
 const STOPPED: i32 = 130;
 
-/// Listens from now on; the token is cancelled by the first signal, the second ends the process.
+/// Listens from now on; the token is cancelled by the first signal, after which what runs may finish
+/// within `grace`. The second ends the process; `farewell` is said then.
 ///
 /// # Errors
 /// If the system does not let us listen.
-pub(crate) fn listen(voice: Voice) -> io::Result<CancellationToken> {
+pub(crate) fn listen(
+    voice: Voice,
+    grace: Duration,
+    farewell: Option<String>,
+) -> io::Result<CancellationToken> {
     let token = CancellationToken::new();
     let interrupt = token.clone();
     let mut signals = Signals::new()?;
     tokio::spawn(async move {
         signals.next().await;
-        voice.say("stopping: what runs may finish (once more to stop at once)");
+        voice.say(format_args!(
+            "stopping: what runs may finish within {}; once more stops at once",
+            humantime::format_duration(grace)
+        ));
         interrupt.cancel();
         signals.next().await;
         voice.clear();
+        farewell.iter().for_each(|text| voice.say(text));
         #[expect(
             clippy::exit,
             reason = "asked for twice; what cannot be drained must not stop us"

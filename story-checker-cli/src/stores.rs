@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::bail;
 use story_checker_core::cache::{Cache, InMemoryCache};
@@ -12,10 +13,13 @@ use story_checker_core::session::{InMemorySessionStore, SessionStore};
 use story_checker_core::{Clock, SystemClock};
 
 use crate::progress::Voice;
-use crate::settings::StoreAddress;
+use crate::settings::{Settings, StoreAddress};
 
 /// Names whose ids are remembered in memory.
 const REMEMBERED: usize = 50_000;
+
+const NO_STORE: &str = "no store is named: say where the jobs are kept, with --store sqlite:jobs.db, \
+                        STORY_CHECKER_STORE or `store` in story-checker.toml";
 
 /// The ports of one store.
 pub(crate) struct Stores {
@@ -37,13 +41,26 @@ pub(crate) struct StoreOptions {
     pub(crate) key_file: Option<PathBuf>,
 }
 
+impl StoreOptions {
+    /// Those of the settings.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self { key_file: settings.key_file.clone(), ..Self::default() }
+    }
+}
+
 impl Stores {
     /// Everything in this process, and gone with it.
     pub(crate) fn memory(retention: Retention) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let queue = InMemoryJobQueue::with_retention(Arc::clone(&clock), retention);
+        let queue = InMemoryJobQueue::with_retention(clock, retention);
+        Self::of_queue(Arc::new(queue))
+    }
+
+    /// Jobs in this queue; all else in this process, and gone with it.
+    pub(crate) fn of_queue(queue: Arc<dyn JobQueue>) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         Self {
-            queue: Arc::new(queue),
+            queue,
             sessions: Arc::new(InMemorySessionStore::new(Arc::clone(&clock))),
             cache: Arc::new(InMemoryCache::with_capacity(clock, REMEMBERED)),
             proxies: Box::new(|source| source),
@@ -62,6 +79,29 @@ impl fmt::Debug for Stores {
     }
 }
 
+/// The store of the settings, for commands that are useless without one that outlives them.
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn durable(settings: &Settings) -> anyhow::Result<&StoreAddress> {
+    match &settings.store {
+        None => bail!(NO_STORE),
+        Some(StoreAddress::Memory) => bail!(
+            "memory: is gone with the process that made it: use --store sqlite:jobs.db or redis://HOST"
+        ),
+        Some(address) => Ok(address),
+    }
+}
+
+/// Keeps all that has ended: for the file of one run, which is deleted with it.
+pub(crate) fn everything() -> Retention {
+    const LONG: Duration = Duration::from_secs(10 * 365 * 86_400);
+    let mut retention = Retention::default();
+    (retention.done, retention.dead) = (usize::MAX, usize::MAX);
+    (retention.done_for, retention.dead_for) = (LONG, LONG);
+    retention
+}
+
 /// Opens a store. `voice` tells what its user should know about it.
 ///
 /// # Errors
@@ -78,4 +118,16 @@ pub(crate) async fn open(
             bail!("{address}: stores of this kind are not there yet")
         }
     }
+}
+
+/// Opens the jobs of a store alone: no key is needed.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn open_queue(
+    address: &StoreAddress,
+    options: &StoreOptions,
+    voice: &Voice,
+) -> anyhow::Result<Arc<dyn JobQueue>> {
+    Ok(open(address, options, voice).await?.queue)
 }

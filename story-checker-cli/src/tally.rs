@@ -114,16 +114,30 @@ pub(crate) struct Summary {
     pub(crate) bad_lines: u64,
     /// Taken up, but not reported, because the run was interrupted.
     pub(crate) unanswered: u64,
+    /// Not answered, and kept for a run that continues this one.
+    pub(crate) left: u64,
+    /// Some of the lists was not read.
+    pub(crate) cut: bool,
     pub(crate) interrupted: bool,
     pub(crate) took: Duration,
 }
 
 impl Summary {
-    /// The exit code: 0 all answered, 1 not all, 130 interrupted.
+    /// Whether the lists held nothing at all.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.tally.total() == 0 && self.unanswered == 0 && self.left == 0 && self.bad_lines == 0
+    }
+
+    /// The exit code: 0 all answered, 1 not all or nothing to check, 130 interrupted.
     pub(crate) const fn exit_code(&self) -> u8 {
         if self.interrupted {
             130
-        } else if self.tally.unknown > 0 || self.bad_lines > 0 || self.unanswered > 0 {
+        } else if self.tally.unknown > 0
+            || self.bad_lines > 0
+            || self.unanswered > 0
+            || self.left > 0
+            || self.is_empty()
+        {
             1
         } else {
             0
@@ -143,6 +157,7 @@ impl fmt::Display for Summary {
             write!(f, ": {}", self.tally)?;
         }
         for (count, what) in [
+            (self.left, "left"),
             (self.unanswered, "taken up but not answered"),
             (self.duplicates, if self.duplicates == 1 { "duplicate" } else { "duplicates" }),
             (self.bad_lines, if self.bad_lines == 1 { "bad line" } else { "bad lines" }),
@@ -150,6 +165,9 @@ impl fmt::Display for Summary {
             if count > 0 {
                 write!(f, "; {count} {what}")?;
             }
+        }
+        if self.cut {
+            f.write_str("; the list was not read to its end")?;
         }
         if let Some(requests) = self.requests {
             let word = if requests == 1 { "request" } else { "requests" };
@@ -194,11 +212,12 @@ mod tests {
         summary.unanswered = 7;
         summary.duplicates = 1;
         summary.bad_lines = 2;
+        summary.cut = true;
         summary.requests = None;
         assert_eq!(
             summary.to_string(),
             "interrupted: 3 accounts: 1 active, 1 no story, 1 unknown; 7 taken up but not \
-             answered; 1 duplicate; 2 bad lines; 1.5 s, 2/s"
+             answered; 1 duplicate; 2 bad lines; the list was not read to its end; 1.5 s, 2/s"
         );
         summary.tally.mixed = true;
         assert!(summary.to_string().starts_with("interrupted: 3 targets: "));
@@ -218,6 +237,8 @@ mod tests {
         assert_eq!(code(|summary| summary.tally.unknown = 1), 1);
         assert_eq!(code(|summary| summary.bad_lines = 1), 1);
         assert_eq!(code(|summary| summary.unanswered = 1), 1);
+        assert_eq!(code(|summary| summary.left = 1), 1);
+        assert_eq!(Summary::default().exit_code(), 1, "nothing to check");
         assert_eq!(code(|summary| summary.interrupted = true), 130);
     }
 }

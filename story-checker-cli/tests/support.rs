@@ -16,6 +16,7 @@ pub(crate) fn story_checker(folder: &Path) -> Command {
             command.env_remove(name);
         }
     }
+    command.env("XDG_STATE_HOME", folder.join("state"));
     command.current_dir(folder).stdin(Stdio::null());
     command
 }

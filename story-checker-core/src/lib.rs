@@ -9,7 +9,8 @@
 //! * the policies, pure where they can be: the [charges table](mod@charge), the
 //!   [retry decision](retry::decide), the [gate] with its limits;
 //! * the [engine] that puts them together, and checkers made of checkers:
-//!   [`Fallback`](checker::Fallback), [`Cached`](checker::Cached).
+//!   [`Fallback`](checker::Fallback), [`Cached`](checker::Cached);
+//! * [`transfer`]: everything out of one store and into another.
 //!
 //! Core does no I/O of its own: requests are made by checkers, and story-checker-http has some.
 //!
@@ -17,10 +18,9 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `backoff` | no | replays a policy of the `backoff` crate into a [`Schedule`](retry::Schedule) |
-//! | `testing` | no | the conformance suite for adapters, and stores that fail as planned |
 //! | `seal` | no | `seal`: secrets at rest, sealed with a key that the store does not have |
+//! | `testing` | no | the conformance suite for adapters, and stores that fail as planned |
 
-#[cfg(feature = "seal")]
 mod base64;
 pub mod cache;
 pub mod charge;
@@ -43,6 +43,7 @@ pub mod session;
 mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod transfer;
 
 pub use self::clock::{Clock, SystemClock, Timestamp, VirtualClock};
 pub use self::error::{Certainty, Error, ErrorKind, Result};

@@ -13,6 +13,7 @@ use self::csv::CsvWriter;
 use self::explain::ExplainWriter;
 use self::table::TableWriter;
 use crate::settings::Format;
+use crate::targets::Order;
 
 /// Writes reports one after the other.
 pub(crate) trait ReportWriter: Send {
@@ -26,8 +27,9 @@ pub(crate) trait ReportWriter: Send {
     fn finish(&mut self) -> io::Result<()>;
 }
 
-/// The writer of a format to standard output.
-pub(crate) fn standard(format: Format) -> Box<dyn ReportWriter> {
+/// The writer of a format to standard output. A table of no more than [`Order::MOST`] rows stands in
+/// this order; all else is written as it comes.
+pub(crate) fn standard(format: Format, order: Order) -> Box<dyn ReportWriter> {
     let out = io::stdout();
     let width = out.is_terminal().then(|| console::Term::stdout().size().1);
     let colours = |out| BufWriter::new(anstream::AutoStream::auto(out));
@@ -35,7 +37,7 @@ pub(crate) fn standard(format: Format) -> Box<dyn ReportWriter> {
         Format::Json => Box::new(JsonArray { out: BufWriter::new(out), any: false }),
         Format::Ndjson => Box::new(JsonLines { out: BufWriter::new(out) }),
         Format::Csv => Box::new(CsvWriter::new(BufWriter::new(out))),
-        Format::Table => Box::new(TableWriter::new(colours(out), width)),
+        Format::Table => Box::new(TableWriter::new(colours(out), width, order)),
         Format::Explain => Box::new(ExplainWriter::new(colours(out), width)),
     }
 }

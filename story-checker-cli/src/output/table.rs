@@ -9,10 +9,11 @@ use story_checker_core::{MediaKind, Platform, Report, Timestamp, Verdict};
 
 use super::ReportWriter;
 use super::words::{clean, media, span, style};
-use crate::targets::short;
+use crate::targets::{Order, short};
 
-/// Rows that are kept to find the widths of the columns; those after them are written at once.
-const KEPT: usize = 10_000;
+/// Rows that are kept to bring them in order and to find the widths of the columns; those after them
+/// are written at once.
+const KEPT: usize = Order::MOST;
 
 const HEADER: [&str; 6] = ["ACCOUNT", "VERDICT", "STORIES", "NEWEST", "EXPIRES", "WHY"];
 const WHY: usize = HEADER.len() - 1;
@@ -24,21 +25,24 @@ type Row = [String; HEADER.len()];
 pub(super) struct TableWriter<W> {
     out: W,
     terminal_width: Option<u16>,
-    kept: Vec<Row>,
+    order: Order,
+    kept: Vec<(usize, Row)>,
     /// Known once the first rows are written.
     widths: Option<[u16; HEADER.len()]>,
 }
 
 impl<W: Write + Send> TableWriter<W> {
-    pub(super) const fn new(out: W, terminal_width: Option<u16>) -> Self {
-        Self { out, terminal_width, kept: Vec::new(), widths: None }
+    pub(super) const fn new(out: W, terminal_width: Option<u16>, order: Order) -> Self {
+        Self { out, terminal_width, order, kept: Vec::new(), widths: None }
     }
 
     fn write_kept(&mut self) -> io::Result<()> {
         if self.kept.is_empty() {
             return Ok(());
         }
-        let rows = std::mem::take(&mut self.kept);
+        let mut rows = std::mem::take(&mut self.kept);
+        rows.sort_by_key(|(place, _)| *place);
+        let rows: Vec<_> = rows.into_iter().map(|(_, row)| row).collect();
         let widths = self.widths(&rows);
         self.widths = Some(widths);
         let header = HEADER.map(str::to_owned);
@@ -89,7 +93,7 @@ impl<W: Write + Send> ReportWriter for TableWriter<W> {
         if let Some(widths) = self.widths {
             return self.write_rows(&[row], &widths);
         }
-        self.kept.push(row);
+        self.kept.push((self.order.place(&report.target), row));
         if self.kept.len() >= KEPT { self.write_kept() } else { Ok(()) }
     }
 
@@ -177,7 +181,7 @@ mod tests {
 
     fn table(reports: &[Report], terminal_width: Option<u16>) -> String {
         let mut out = anstream::StripStream::new(Vec::new());
-        let mut writer = TableWriter::new(&mut out, terminal_width);
+        let mut writer = TableWriter::new(&mut out, terminal_width, Order::default());
         reports.iter().for_each(|report| writer.report(report).unwrap());
         writer.finish().unwrap();
         String::from_utf8(out.into_inner()).unwrap()
@@ -193,6 +197,19 @@ bakery     unknown                             the platform asks to wait [rate_l
 ";
         assert_eq!(table(&reports(), None), want);
         assert_eq!(table(&[], None), "");
+    }
+
+    #[test]
+    fn rows_stand_in_the_order_of_the_list() {
+        let order = Order::default();
+        reports().iter().rev().for_each(|report| order.note(&report.target));
+        let mut out = anstream::StripStream::new(Vec::new());
+        let mut writer = TableWriter::new(&mut out, None, order);
+        reports().iter().for_each(|report| writer.report(report).unwrap());
+        writer.finish().unwrap();
+        let text = String::from_utf8(out.into_inner()).unwrap();
+        let names: Vec<_> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(names, ["ACCOUNT", "bakery", "cafe", "tea_house"]);
     }
 
     #[test]
@@ -230,7 +247,7 @@ bakery     unknown                             the platform asks to wait [rate_l
     #[test]
     fn only_the_verdict_is_coloured_and_nothing_steers_the_terminal() {
         let mut out = Vec::new();
-        let mut writer = TableWriter::new(&mut out, None);
+        let mut writer = TableWriter::new(&mut out, None, Order::default());
         writer.report(&report("active", Verdict::Active)).unwrap();
         writer.report(&report("evil", unknown("\u{1b}]0;owned\u{7}"))).unwrap();
         writer.finish().unwrap();

@@ -1,43 +1,51 @@
 //! One run: a list in, reports out, in the memory of what is in flight.
 //!
 //! ```text
-//! reading thread ─ chunks ─ feeding task ─ engine ─ events ─ this loop ─ reports ─ writing thread
-//!                                └─ what came too late ──────────┘
+//! reading thread ─ chunks ─ feeding task ─ queue ─ engine ─ events ─ this loop ─ reports ─ writing thread
+//!                                └─ what came too late ──────────────┘
 //! ```
-//! Every arrow is bounded, so a slow reader of the output slows down the whole run.
+//! Every arrow is bounded, so a slow reader of the output slows down the whole run. A queue that
+//! outlives the run takes the whole list at once, so that another run can continue this one.
 
 mod feed;
 mod outbox;
+mod restore;
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use anyhow::Context;
 use story_checker_core::Report;
-use story_checker_core::engine::{EngineHandle, Event, Overflow};
+use story_checker_core::engine::{Engine, Event, Overflow};
 use story_checker_core::proxy::ProxyState;
 use story_checker_core::session::SessionState;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use self::feed::{Feeder, spawn_reader};
+pub(crate) use self::feed::Jobs;
+use self::feed::{Fed, Feeder, spawn_reader};
 use self::outbox::Outbox;
+pub(crate) use self::restore::worker_name;
+use self::restore::{Told, counts, restore};
 use crate::output::ReportWriter;
 use crate::progress::Voice;
 use crate::tally::Summary;
 use crate::targets::TargetList;
 
-/// Targets submitted and not yet reported: more than run at once (256 checks of 50).
+/// Targets in memory and not yet reported: more than run at once (256 checks of 50).
 const IN_FLIGHT: usize = 20_000;
-/// How long the engine may take for its last reports after the deadline.
+/// How long the engine may be silent after the deadline, with its last reports still missing.
 const LAST_WAIT: Duration = Duration::from_secs(15);
+/// How often to look for what other processes have done.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What a run needs.
 pub(crate) struct Run {
-    pub(crate) engine: EngineHandle,
+    pub(crate) engine: Engine,
+    pub(crate) jobs: Jobs,
     pub(crate) writer: Box<dyn ReportWriter>,
     pub(crate) voice: Voice,
     pub(crate) deadline: Duration,
@@ -51,33 +59,52 @@ impl Run {
     /// Checks all targets of the list and writes their reports.
     ///
     /// # Errors
-    /// If the output cannot be written; [`io::ErrorKind::BrokenPipe`] if nobody reads it.
-    pub(crate) async fn check(self, list: TargetList) -> io::Result<Summary> {
-        let Self { engine, writer, voice, deadline, grace, interrupt } = self;
+    /// If the output cannot be written, by an [`io::Error`](std::io::Error) of the kind
+    /// [`BrokenPipe`](std::io::ErrorKind::BrokenPipe) if nobody reads it; if the store cannot be
+    /// read.
+    pub(crate) async fn check(self, mut list: TargetList) -> anyhow::Result<Summary> {
+        let Self { engine, jobs, writer, voice, deadline, grace, interrupt } = self;
         let started = Instant::now();
+        let mut out = Outbox::new(writer, voice.clone(), interrupt.clone(), grace);
+        let mut summary = Summary::default();
+        let mut told = Told::default();
+        let mut expected = list.expected();
+        let mut restored = restore::Restored::default();
+        if jobs.resumed {
+            restored = restore(&jobs, deadline, &mut list, &mut told, &mut out)
+                .await
+                .context("cannot read what the earlier run has left")?;
+            expected = restored.live + restored.answered;
+            voice.say(format_args!("continuing: {restored}"));
+        }
         let mut events = engine.subscribe(1024, Overflow::Wait);
-        let expected = list.expected();
+        let engine = engine.start().await?;
         let (chunks, duplicates) = spawn_reader(list, voice.clone());
         let (late, mut late_reports) = mpsc::channel(256);
+        // What is kept may lie in the queue; else it lies in memory.
+        let room = if jobs.kept { Semaphore::MAX_PERMITS / 2 } else { IN_FLIGHT };
         let feeder = Feeder {
             engine: engine.clone(),
+            jobs: jobs.clone(),
             deadline: started + deadline,
-            room: Arc::new(Semaphore::new(IN_FLIGHT)),
+            room: Arc::new(Semaphore::new(room)),
             taken: Arc::default(),
             late,
             stop: CancellationToken::new(),
+            grace,
             voice: voice.clone(),
         };
         let (room, taken) = (Arc::clone(&feeder.room), Arc::clone(&feeder.taken));
         let stop = feeder.stop.clone();
         let mut feeding = tokio::spawn(feeder.feed(chunks));
-        let mut out = Outbox::new(writer, voice.clone(), interrupt.clone(), grace);
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
 
-        let mut summary = Summary::default();
         let mut ended: u64 = 0;
         let mut late_open = true;
-        // What was accepted, once all is submitted; and the end of the wait for the last reports.
-        let mut fed: Option<(u64, Instant)> = None;
+        let mut fed: Option<Fed> = None;
+        // The last sign of life, and of other processes.
+        let (mut heard, mut looked) = (started, started);
         let mut ending: Option<JoinHandle<()>> = None;
         let end = |grace| {
             stop.cancel();
@@ -88,50 +115,67 @@ impl Run {
             }))
         };
         loop {
-            let last_wait = fed.map_or(started, |(_, until)| until);
+            let last_wait = heard.max(started + deadline) + LAST_WAIT;
             tokio::select! {
                 event = events.next() => {
                     let Some(event) = event else { break };
-                    if let Some(report) = told(&event, &voice) {
-                        out.send(report).await;
-                    }
-                    if let Event::Reported { .. } | Event::Dropped { .. } | Event::Cancelled { .. } = event {
+                    heard = Instant::now();
+                    if let Event::Reported { job, batch, .. } | Event::Dropped { job, batch, .. } | Event::Cancelled { job, batch, .. } = &event {
+                        if jobs.kept && (*batch != Some(jobs.batch) || !told.insert(*job)) {
+                            continue;
+                        }
                         ended += 1;
                         room.add_permits(1);
+                    }
+                    if let Some(report) = report_of(&event, &voice) {
+                        out.send(report).await;
                     }
                 }
                 report = late_reports.recv(), if late_open => match report {
                     Some(report) => out.send(report).await,
                     None => late_open = false,
                 },
-                accepted = &mut feeding, if fed.is_none() => {
-                    let until = Instant::now().max(started + deadline) + LAST_WAIT;
-                    fed = Some((accepted.unwrap_or_default(), until));
+                done = &mut feeding, if fed.is_none() => {
+                    heard = Instant::now();
+                    fed = Some(done.unwrap_or_default());
                 }
                 () = interrupt.cancelled(), if !summary.interrupted => {
                     summary.interrupted = true;
-                    voice.say(format_args!(
-                        "stopping: what runs may finish within {}; once more stops at once",
-                        humantime::format_duration(grace)
-                    ));
                     ending = ending.or_else(|| end(grace));
+                }
+                _ = look.tick(), if jobs.kept && ending.is_none() => {
+                    let idle = heard.elapsed() >= LOOK;
+                    if idle || jobs.shared && looked.elapsed() >= 4 * LOOK {
+                        let begun = Instant::now();
+                        match told.catch_up(&jobs, &mut out).await {
+                            Ok(0) => {}
+                            Ok(found) => {
+                                ended += found;
+                                heard = Instant::now();
+                            }
+                            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for answers in the store"),
+                        }
+                        // Looking at everything must stay a small part of the work.
+                        looked = Instant::now() + 16 * begun.elapsed();
+                    }
                 }
                 () = sleep_until(last_wait), if fed.is_some() && ending.is_none() => {
                     tracing::error!("the engine did not answer in time");
                     ending = end(Duration::ZERO);
                 }
             }
-            let complete = !late_open && fed.is_some_and(|(accepted, _)| ended >= accepted);
+            let complete =
+                !late_open && fed.is_some_and(|fed| ended >= fed.accepted + restored.live);
             if ending.is_none() && (complete || out.closed) {
                 ending = end(if out.closed { Duration::ZERO } else { grace });
             }
-            let total = taken.load(Ordering::Relaxed);
+            let total = taken.load(Ordering::Relaxed) + restored.live + restored.answered;
             let total = if fed.is_some() { total } else { total.max(expected) };
             voice.progress(&out.tally, total, false);
         }
         // The engine has ended, so the feeder ends too.
-        let accepted = match fed {
-            Some((accepted, _)) => accepted,
+        let fed = match fed {
+            Some(fed) => fed,
             None => feeding.await.unwrap_or_default(),
         };
         while let Some(report) = late_reports.recv().await {
@@ -143,8 +187,16 @@ impl Run {
         voice.clear();
         summary.tally = out.tally;
         summary.causes = std::mem::take(&mut out.causes);
-        out.finish().await?;
-        summary.unanswered = accepted.saturating_sub(ended);
+        let closed = out.closed;
+        let written = out.finish().await;
+        if jobs.kept && !closed {
+            let counts = counts(&*jobs.queue, jobs.batch).await;
+            summary.left = counts.context("cannot see what is left")?.live();
+        } else {
+            summary.unanswered = (fed.accepted + restored.live).saturating_sub(ended);
+        }
+        written.context("cannot write the results")?;
+        summary.cut = fed.cut;
         summary.duplicates = duplicates.load(Ordering::Relaxed);
         summary.bad_lines = voice.finish_problems();
         summary.took = started.elapsed();
@@ -153,7 +205,7 @@ impl Run {
 }
 
 /// Tells the user what needs to be told; returns the report of an event that has one.
-fn told(event: &Event, voice: &Voice) -> Option<Arc<Report>> {
+pub(crate) fn report_of(event: &Event, voice: &Voice) -> Option<Arc<Report>> {
     match event {
         Event::Reported { report, .. } => return Some(Arc::clone(report)),
         Event::SessionChanged { session, state } => match state {

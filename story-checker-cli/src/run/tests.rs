@@ -1,15 +1,17 @@
 use std::fmt;
 use std::fmt::Write as _;
-use std::io::{Error, Read, Write as _};
+use std::io::{self, Error, Read, Write as _};
 use std::sync::Mutex;
 use std::sync::mpsc as channel;
 
 use async_trait::async_trait;
 use story_checker_core::checker::{CheckContext, Checker, CheckerProfile};
-use story_checker_core::engine::{Engine, EngineConfig};
-use story_checker_core::queue::{InMemoryJobQueue, Retention};
+use story_checker_core::engine::{Engine, EngineConfig, check_queue};
+use story_checker_core::queue::{InMemoryJobQueue, JobQueue, Retention};
 use story_checker_core::session::InMemorySessionStore;
-use story_checker_core::{Clock, Evidence, Fault, Platform, SystemClock, Target, Timings, Verdict};
+use story_checker_core::{
+    BatchId, Clock, Evidence, Fault, Platform, SystemClock, Target, TargetKind, Timings, Verdict,
+};
 
 use super::feed::CHUNK;
 use super::*;
@@ -72,7 +74,7 @@ struct Bench {
 }
 
 impl Bench {
-    async fn new(answer: Option<Duration>, deadline: Duration, breaks_at: usize) -> Self {
+    fn new(answer: Option<Duration>, deadline: Duration, breaks_at: usize) -> Self {
         let mut profile = CheckerProfile::new(Platform::INSTAGRAM);
         profile.max_batch = std::num::NonZeroUsize::new(50).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -81,16 +83,25 @@ impl Bench {
         config.give_up_early = true;
         config.max_in_flight = std::num::NonZeroUsize::new(16).unwrap();
         let retention = Retention::nothing();
-        let queue = InMemoryJobQueue::with_retention(Arc::clone(&clock), retention);
+        let queue: Arc<dyn JobQueue> =
+            Arc::new(InMemoryJobQueue::with_retention(Arc::clone(&clock), retention));
         let engine = Engine::builder()
             .checker(Arc::new(Slow(profile, answer)))
-            .queue(Arc::new(queue))
+            .queue(Arc::clone(&queue))
             .sessions(Arc::new(InMemorySessionStore::new(Arc::clone(&clock))))
             .clock(clock)
             .config(config);
         let kept = Arc::new(Mutex::new(Vec::new()));
         let run = Run {
-            engine: engine.build().unwrap().start().await.unwrap(),
+            engine: engine.build().unwrap(),
+            jobs: Jobs {
+                queue,
+                batch: BatchId::from_bytes([7; 16]),
+                queues: Arc::new([check_queue(&Platform::INSTAGRAM, TargetKind::Account)].into()),
+                kept: false,
+                shared: false,
+                resumed: false,
+            },
             writer: Box::new(Kept(Arc::clone(&kept), breaks_at)),
             voice: Voice::new(Progress::Never, true),
             deadline,
@@ -100,7 +111,7 @@ impl Bench {
         Self { run, kept }
     }
 
-    async fn check(self, list: TargetList) -> (io::Result<Summary>, Vec<String>) {
+    async fn check(self, list: TargetList) -> (anyhow::Result<Summary>, Vec<String>) {
         let limit = Duration::from_secs(60);
         let result = tokio::time::timeout(limit, self.run.check(list)).await.unwrap();
         let kept = std::mem::take(&mut *self.kept.lock().unwrap());
@@ -118,7 +129,7 @@ fn numbered(many: usize) -> TargetList {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_target_is_reported_exactly_once() {
-    let bench = Bench::new(Some(Duration::ZERO), Duration::from_secs(60), usize::MAX).await;
+    let bench = Bench::new(Some(Duration::ZERO), Duration::from_secs(60), usize::MAX);
     let many = IN_FLIGHT + 2 * CHUNK + 7;
     let (summary, mut kept) = bench.check(numbered(many)).await;
     let summary = summary.unwrap();
@@ -131,7 +142,7 @@ async fn every_target_is_reported_exactly_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_deadline_all_are_unknown_even_those_not_read_yet() {
-    let bench = Bench::new(None, Duration::from_millis(300), usize::MAX).await;
+    let bench = Bench::new(None, Duration::from_millis(300), usize::MAX);
     let many = IN_FLIGHT + 3 * CHUNK;
     let (summary, kept) = bench.check(numbered(many)).await;
     let summary = summary.unwrap();
@@ -143,7 +154,6 @@ async fn after_the_deadline_all_are_unknown_even_those_not_read_yet() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interruption_keeps_what_is_done_and_counts_the_rest() {
     let bench = Bench::new(Some(Duration::from_millis(20)), Duration::from_secs(60), usize::MAX);
-    let bench = bench.await;
     let (interrupt, kept) = (bench.run.interrupt.clone(), Arc::clone(&bench.kept));
     tokio::spawn(async move {
         while kept.lock().unwrap().is_empty() {
@@ -160,9 +170,11 @@ async fn an_interruption_keeps_what_is_done_and_counts_the_rest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_goes_away_ends_the_run() {
-    let bench = Bench::new(Some(Duration::ZERO), Duration::from_secs(60), 3).await;
+    let bench = Bench::new(Some(Duration::ZERO), Duration::from_secs(60), 3);
     let (result, kept) = bench.check(numbered(100_000)).await;
-    assert_eq!(result.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    let error = result.unwrap_err();
+    let error = error.downcast_ref::<Error>().unwrap();
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     assert_eq!(kept.len(), 3);
 }
 
@@ -186,7 +198,7 @@ impl ReportWriter for Clogged {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interruption_ends_the_run_even_if_nobody_reads_the_output() {
-    let mut bench = Bench::new(Some(Duration::ZERO), Duration::from_secs(60), 0).await;
+    let mut bench = Bench::new(Some(Duration::ZERO), Duration::from_secs(60), 0);
     let (sender, receiver) = channel::channel();
     bench.run.writer = Box::new(Clogged(Mutex::new(receiver)));
     let interrupt = bench.run.interrupt.clone();
@@ -215,7 +227,7 @@ impl Read for Stuck {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_never_ends_is_worked_on_and_left_after_the_deadline() {
-    let bench = Bench::new(Some(Duration::ZERO), Duration::from_millis(300), usize::MAX).await;
+    let bench = Bench::new(Some(Duration::ZERO), Duration::from_millis(300), usize::MAX);
     let (sender, receiver) = channel::channel();
     let list =
         TargetList::of_reader("stuck", Box::new(Stuck(receiver, false)), BarePlatform::default());

@@ -13,7 +13,7 @@ use story_checker_http::x::XConfig;
 
 use super::closest::did_you_mean;
 use super::value::{
-    BarePlatform, Format, Limit, Paths, Progress, Raw, Span, StoreAddress, Value, short,
+    BarePlatform, Format, Limit, LogFilter, Paths, Progress, Raw, Span, StoreAddress, Value, short,
 };
 
 /// What happens to sessions and proxies is told in the program's own words.
@@ -26,7 +26,7 @@ pub(super) const CONFIG_VARIABLE: &str = "STORY_CHECKER_CONFIG";
 const PREFIX: &str = "STORY_CHECKER_";
 
 /// Keys that seal what is secret in a store: no setting, because it must never be shown.
-pub(crate) const KEY_VARIABLE: &str = "STORY_CHECKER_KEY";
+pub(super) const KEY_VARIABLE: &str = "STORY_CHECKER_KEY";
 
 /// Variables that are no settings; the rest are those of the scripts in this repository.
 const FOREIGN: &[&str] = &[
@@ -212,7 +212,7 @@ settings! {
         format: Format, "format", "STORY_CHECKER_FORMAT", Format::default();
         progress: Progress, "progress", "STORY_CHECKER_PROGRESS", Progress::default();
         quiet: bool, "quiet", "STORY_CHECKER_QUIET", false;
-        log: String, "log", "STORY_CHECKER_LOG", DEFAULT_LOG.to_owned();
+        log: LogFilter, "log", "STORY_CHECKER_LOG", LogFilter(DEFAULT_LOG.to_owned());
         base_url: String, "base_url", "STORY_CHECKER_BASE_URL", WebConfig::default().base_url;
         x_base_url: String, "x_base_url", "STORY_CHECKER_X_BASE_URL",
             XConfig::default().base_url;

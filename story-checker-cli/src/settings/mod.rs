@@ -13,9 +13,11 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use story_checker_core::gate::Quota;
 
-pub(crate) use self::layer::{KEY_VARIABLE, Layer, Settings, flag};
+pub(crate) use self::layer::{Layer, Settings, flag};
 pub(crate) use self::shown::shown;
-pub(crate) use self::value::{BarePlatform, Format, Limit, Paths, Progress, Span, StoreAddress};
+pub(crate) use self::value::{
+    BarePlatform, Format, Limit, LogFilter, Paths, Progress, Span, StoreAddress,
+};
 
 /// The file that is read if no other is named.
 const DEFAULT_FILE: &str = "story-checker.toml";

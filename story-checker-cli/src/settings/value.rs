@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use story_checker_core::Secret;
 use story_checker_core::gate::Quota;
+use tracing_subscriber::EnvFilter;
 
 use super::shown::shown;
 
@@ -57,6 +58,10 @@ pub(crate) struct Span(pub(crate) Duration);
 /// A limit, as `75 per 11m` or `75 per 11m, burst 10`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limit(pub(crate) Quota);
+
+/// What is logged, as `info` or `warn,story_checker_http=debug`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogFilter(pub(crate) String);
 
 /// Files and folders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -265,6 +270,7 @@ macro_rules! by_text {
 by_text! {
     BarePlatform: "a word",
     Format: "a word",
+    LogFilter: "a filter such as \"info\"",
     Limit: "a limit such as \"75 per 11m\"",
     Progress: "a word",
     Span: "a time such as \"90s\"",
@@ -287,6 +293,23 @@ impl FromStr for Span {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match EnvFilter::try_new(text) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(error) => Err(format!("{:?} is no filter for the log: {error}", short(text))),
+        }
+    }
+}
+
+impl fmt::Display for LogFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown(&self.0))
     }
 }
 

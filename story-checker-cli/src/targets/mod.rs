@@ -1,6 +1,7 @@
 //! The targets of a run: from arguments, files and standard input.
 
 mod lines;
+mod order;
 mod seen;
 mod text;
 
@@ -16,6 +17,7 @@ use story_checker_core::Target;
 
 use self::lines::{Line, LineReader};
 pub(crate) use self::lines::{UTF_16, is_utf16};
+pub(crate) use self::order::Order;
 use self::seen::Seen;
 pub(crate) use self::text::short;
 use self::text::{is_surely_target, read};
@@ -61,6 +63,9 @@ pub(crate) struct TargetList {
     sources: VecDeque<Source>,
     bare: BarePlatform,
     seen: Seen,
+    /// Those that an earlier run knows already.
+    known: Option<Seen>,
+    order: Order,
     duplicates: u64,
     expected: u64,
     waited: bool,
@@ -104,6 +109,8 @@ impl TargetList {
             sources: VecDeque::new(),
             bare,
             seen: Seen::new(),
+            known: None,
+            order: Order::default(),
             duplicates: 0,
             expected: 0,
             waited: false,
@@ -134,7 +141,22 @@ impl TargetList {
         self.duplicates
     }
 
+    /// The places of the targets in the lists, filled in as they are read.
+    pub(crate) fn order(&self) -> Order {
+        self.order.clone()
+    }
+
+    /// Leaves a target out that an earlier run has read already.
+    pub(crate) fn leave_out(&mut self, target: &Target) {
+        self.order.note(target);
+        self.known.get_or_insert_with(Seen::new).insert(target);
+    }
+
     fn accept(&mut self, target: Target) -> Option<Entry> {
+        if self.known.as_mut().is_some_and(|known| !known.insert(&target)) {
+            return None;
+        }
+        self.order.note(&target);
         if self.seen.insert(&target) {
             return Some(Entry::Target(target));
         }
