@@ -1,6 +1,7 @@
 //! What the engine costs over HTTP: the whole of it, with its default settings, against a bare
 //! reqwest loop that makes the same two requests per check and the same validation. Both run in
-//! turn in one process on one core; the platform has the other.
+//! turn in one process on one core; the platform has the other. Without latency also with the jobs in
+//! SQLite, each safe on the disk.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use story_checker_core::engine::{
     Engine, EngineConfig, EngineHandle, Event, Overflow, SubmitOptions, Subscription,
 };
 use story_checker_core::gate::Limits;
-use story_checker_core::queue::{InMemoryJobQueue, Retention};
+use story_checker_core::queue::{JobQueue, Retention};
 use story_checker_core::session::{InMemorySessionStore, SessionStore};
 use story_checker_core::{Clock, SystemClock, Target, Timestamp, Verdict};
 use story_checker_http::instagram::{self, ProfileAnswer, Sighting, WebChecker, WebConfig};
@@ -22,7 +23,8 @@ use story_checker_http::{ReqwestTransport, ReqwestTransportConfig};
 use story_checker_sim::numbered_name;
 
 use crate::platform::{Plan, Running};
-use crate::process::{self, BoxError};
+use crate::process::{self, BoxError, median};
+use crate::store::Store;
 
 type Fallible<T> = Result<T, BoxError>;
 
@@ -48,28 +50,33 @@ pub(crate) fn run(print: &mut dyn FnMut(Figure)) -> Fallible<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for (latency_ms, checks, aim) in [(0, 40_000, 0.8), (50, 12_000, 0.97)] {
         let platform = Running::start(Plan { active: checks, sessions: SESSIONS, latency_ms })?;
-        let (mut bare, mut engine) = (Vec::new(), Vec::new());
+        let (mut bare, mut engine, mut durable) = (Vec::new(), Vec::new(), Vec::new());
         // The first round only warms up: connections, caches, the branch predictor.
         for round in 0..=ROUNDS {
             let pair = runtime.block_on(async {
                 // Whoever goes second must not always be the same.
                 if round % 2 == 0 {
                     let first = bare_loop(&platform, checks).await?;
-                    Fallible::Ok((first, engine_run(&platform, checks).await?))
+                    Fallible::Ok((first, engine_run(&platform, checks, Store::Memory).await?))
                 } else {
-                    let first = engine_run(&platform, checks).await?;
+                    let first = engine_run(&platform, checks, Store::Memory).await?;
                     Fallible::Ok((bare_loop(&platform, checks).await?, first))
                 }
             })?;
             if round > 0 {
                 bare.push(pair.0);
                 engine.push(pair.1);
+                if latency_ms == 0 {
+                    let run = engine_run(&platform, checks, Store::Sqlite);
+                    durable.push(runtime.block_on(run)?);
+                }
             }
         }
         let figure = |what: &str| format!("{what}_{latency_ms}ms");
-        let ratio = |of: fn(&Speed) -> f64| {
-            median(engine.iter().zip(&bare).map(|(engine, bare)| of(engine) / of(bare)).collect())
+        let against_bare = |runs: &[Speed], of: fn(&Speed) -> f64| {
+            median(runs.iter().zip(&bare).map(|(run, bare)| of(run) / of(bare)).collect())
         };
+        let ratio = |of| against_bare(&engine, of);
         let mid = |runs: &[Speed], of: fn(&Speed) -> f64| median(runs.iter().map(of).collect());
         print(Figure::info(NAME, &figure("bare"), mid(&bare, |run| run.per_second), "checks/s"));
         print(Figure::info(
@@ -95,6 +102,10 @@ pub(crate) fn run(print: &mut dyn FnMut(Figure)) -> Fallible<()> {
         let cpu = ratio(|run| run.cpu_ms);
         if latency_ms == 0 {
             print(Figure::at_most(NAME, &figure("cpu_ratio"), cpu, "of bare", 1.3));
+            let speed = mid(&durable, |run| run.per_second);
+            print(Figure::info(NAME, &figure("engine_on_sqlite"), speed, "checks/s"));
+            let ratio = against_bare(&durable, |run| run.per_second);
+            print(Figure::at_least(NAME, &figure("ratio_on_sqlite"), ratio, "of bare", 0.5));
         } else {
             print(Figure::info(NAME, &figure("cpu_ratio"), cpu, "of bare"));
         }
@@ -105,11 +116,6 @@ pub(crate) fn run(print: &mut dyn FnMut(Figure)) -> Fallible<()> {
     print(Figure::info(NAME, "stream_1m", per_second, "checks/s"));
     print(Figure::at_most(NAME, "stream_1m_peak_rss", peak, "MB", 100.0));
     Ok(())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 async fn timed(checks: u32, work: impl Future<Output = Fallible<()>>) -> Fallible<Speed> {
@@ -176,6 +182,7 @@ async fn engine(
     platform: &Running,
     batch: usize,
     cache: Arc<dyn Cache>,
+    queue: Arc<dyn JobQueue>,
 ) -> Fallible<(EngineHandle, Subscription)> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let sessions = InMemorySessionStore::new(Arc::clone(&clock));
@@ -191,7 +198,7 @@ async fn engine(
     config.limits.insert(checker.profile().app.to_string(), Limits::default());
     let engine = Engine::builder()
         .checker(Arc::new(checker))
-        .queue(Arc::new(InMemoryJobQueue::with_retention(Arc::clone(&clock), Retention::nothing())))
+        .queue(queue)
         .sessions(Arc::new(sessions))
         .cache(cache)
         .clock(clock)
@@ -201,6 +208,10 @@ async fn engine(
         .await?;
     let events = engine.subscribe(256, Overflow::Wait);
     Ok((engine, events))
+}
+
+async fn in_memory() -> Fallible<Arc<dyn JobQueue>> {
+    Ok(Store::Memory.connect("", Retention::nothing()).await?)
 }
 
 fn new_cache() -> Arc<dyn Cache> {
@@ -246,8 +257,10 @@ async fn check_all(
     Ok(tokio::try_join!(submit, receive)?.1)
 }
 
-async fn engine_run(platform: &Running, checks: u32) -> Fallible<Speed> {
-    let (engine, mut events) = engine(platform, 1, new_cache()).await?;
+async fn engine_run(platform: &Running, checks: u32, store: Store) -> Fallible<Speed> {
+    let opened = store.open(Retention::nothing()).await?;
+    let queue = Arc::clone(&opened.queue);
+    let (engine, mut events) = engine(platform, 1, new_cache(), queue).await?;
     let work = async {
         let active = check_all(&engine, &mut events, checks).await?;
         if active == checks {
@@ -265,7 +278,7 @@ async fn engine_run(platform: &Running, checks: u32) -> Fallible<Speed> {
 async fn requests_per_answer() -> Fallible<f64> {
     const TARGETS: u32 = 5_000;
     let platform = Running::start(Plan { active: TARGETS, sessions: 8, latency_ms: 0 })?;
-    let (engine, mut events) = engine(&platform, 50, new_cache()).await?;
+    let (engine, mut events) = engine(&platform, 50, new_cache(), in_memory().await?).await?;
     check_all(&engine, &mut events, TARGETS).await?;
     let before = platform.requests().await?;
     check_all(&engine, &mut events, TARGETS).await?;
@@ -282,7 +295,7 @@ fn stream_in_own_process() -> Fallible<(f64, f64)> {
     Ok(serde_json::from_slice(&out.stdout)?)
 }
 
-/// One side alone, `bare` or `engine`, with so many checks: for `perf`, `callgrind` and their like.
+/// One side alone, `bare`, `engine` or `durable`, with so many checks: for `perf`, `callgrind` and their like.
 pub(crate) fn profile(arguments: &[String]) -> Fallible<()> {
     process::pin(std::process::id(), 0);
     let checks = arguments.get(1).map_or(Ok(40_000), |text| text.parse())?;
@@ -290,8 +303,9 @@ pub(crate) fn profile(arguments: &[String]) -> Fallible<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let speed = match arguments.first().map(String::as_str) {
         Some("bare") => runtime.block_on(bare_loop(&platform, checks))?,
-        Some("engine") => runtime.block_on(engine_run(&platform, checks))?,
-        _ => return Err("say `bare` or `engine`, and how many checks".into()),
+        Some("engine") => runtime.block_on(engine_run(&platform, checks, Store::Memory))?,
+        Some("durable") => runtime.block_on(engine_run(&platform, checks, Store::Sqlite))?,
+        _ => return Err("say `bare`, `engine` or `durable`, and how many checks".into()),
     };
     std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{speed:?}\n"))?;
     Ok(())
@@ -305,7 +319,7 @@ pub(crate) fn stream(_: &[String]) -> Fallible<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let begun = Instant::now();
     runtime.block_on(async {
-        let (engine, mut events) = engine(&platform, 1, new_cache()).await?;
+        let (engine, mut events) = engine(&platform, 1, new_cache(), in_memory().await?).await?;
         check_all(&engine, &mut events, TARGETS).await?;
         engine.shutdown(Duration::from_secs(5)).await;
         Fallible::Ok(())

@@ -2,9 +2,15 @@
 
 mod canned;
 mod http_overhead;
+mod jobs;
 mod parse;
 mod platform;
 mod process;
+mod queue_latency;
+mod queue_memory;
+mod queue_scale;
+mod queue_throughput;
+mod store;
 
 use std::{env, io, process::ExitCode};
 
@@ -26,6 +32,22 @@ const BENCHES: &[Bench] = &[
         "understanding an answer of 3 kB: parsers alone, and whole checks without network",
         parse::run,
     ),
+    Bench::new(
+        "queue_throughput",
+        "jobs without work through a whole engine, in turn with apalis; the store alone; enqueuing",
+        queue_throughput::run,
+    ),
+    Bench::new(
+        "queue_scale",
+        "claims, and changes of a batch, with a million jobs ready or ended against a small queue",
+        queue_scale::run,
+    ),
+    Bench::new("queue_memory", "bytes of memory, file or server per queued job", queue_memory::run),
+    Bench::new(
+        "queue_latency",
+        "from enqueuing to the check while the engine is idle, in process and from another one",
+        queue_latency::run,
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -34,6 +56,9 @@ fn main() -> ExitCode {
     let role = match names.first().map(String::as_str) {
         Some(platform::ROLE) => Some(platform::serve(&names[1..])),
         Some(http_overhead::PROFILE_ROLE) => Some(http_overhead::profile(&names[1..])),
+        Some(queue_latency::ROLE) => Some(queue_latency::serve(&names[1..])),
+        Some(queue_memory::ROLE) => Some(queue_memory::one(&names[1..])),
+        Some(queue_throughput::PROFILE_ROLE) => Some(queue_throughput::profile(&names[1..])),
         Some(http_overhead::STREAM_ROLE) => Some(http_overhead::stream(&names[1..])),
         _ => None,
     };

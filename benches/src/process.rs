@@ -33,9 +33,30 @@ pub(crate) fn cpu_time() -> Result<Duration, BoxError> {
 
 /// The largest resident set that this process ever had, in MB.
 pub(crate) fn peak_memory() -> Result<f64, BoxError> {
+    Ok(status("VmHWM:")? / 1e6)
+}
+
+/// The resident set of this process, in bytes.
+pub(crate) fn resident_memory() -> Result<f64, BoxError> {
+    status("VmRSS:")
+}
+
+fn status(field: &str) -> Result<f64, BoxError> {
     let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib: f64 =
-        line.ok_or("no VmHWM in /proc/self/status")?.trim().trim_end_matches(" kB").parse()?;
-    Ok(kib * 1024.0 / 1e6)
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let line = line.ok_or_else(|| format!("no {field} in /proc/self/status"))?;
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib * 1024.0)
+}
+
+/// The one in the middle.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// What 99 of 100 do not exceed.
+pub(crate) fn p99(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[(values.len() * 99).div_ceil(100) - 1]
 }

@@ -10,6 +10,10 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use story_checker_core::BatchId;
 
+use crate::admin::{
+    BatchCommand, DeadCommand, ExportArgs, ImportArgs, JobsCommand, KeyCommand, MigrateCommand,
+    QueueCommand, WorkersArgs,
+};
 use crate::settings::{
     BarePlatform, Format, Layer, Limit, LogFilter, Paths, Progress, Span, StoreAddress, flag,
 };
@@ -37,6 +41,30 @@ pub(crate) enum Command {
     Enqueue(Box<EnqueueArgs>),
     /// Check what is enqueued in a store, until told to stop; many may share one
     Worker(Box<WorkerArgs>),
+    /// Look at batches, write their reports, pause or cancel them
+    #[command(subcommand)]
+    Batch(BatchCommand),
+    /// Look at jobs, cancel or retry them
+    #[command(subcommand)]
+    Jobs(JobsCommand),
+    /// Look at jobs that ended without an answer, replay or drop them
+    #[command(subcommand)]
+    Dead(DeadCommand),
+    /// Look at queues, pause or limit them
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Show which workers are alive, and what they hold
+    Workers(WorkersArgs),
+    /// Write everything that a store holds to a file: to move it, or as a backup
+    Export(ExportArgs),
+    /// Take an export into a store
+    Import(ImportArgs),
+    /// Bring a store to the schema of this program
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
+    /// Make and change the keys that seal sessions
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Look at the settings
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -78,7 +78,7 @@ impl Enqueuing<'_> {
         let voice = self.voice.clone();
         let reading = std::thread::spawn(move || {
             let mut chunk = Vec::with_capacity(MAX_ITEMS);
-            while let Some(entry) = list.next() {
+            for entry in list.by_ref() {
                 match entry {
                     Entry::Target(target) => chunk.push(target),
                     Entry::Wait => {}

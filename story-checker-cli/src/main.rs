@@ -1,5 +1,6 @@
 //! The command line tool of story-checker: a list of accounts in, proven verdicts out.
 
+mod admin;
 mod args;
 mod check;
 mod checkers;
@@ -7,6 +8,7 @@ mod credentials;
 mod demo;
 mod documents;
 mod enqueue;
+mod keys;
 mod logging;
 mod output;
 mod progress;
@@ -44,6 +46,15 @@ fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Enqueue(args) => enqueue::enqueue(&args),
         Command::Worker(args) => worker::worker(&args),
+        Command::Batch(command) => admin::batch(&command),
+        Command::Jobs(command) => admin::jobs(&command),
+        Command::Dead(command) => admin::dead(&command),
+        Command::Queue(command) => admin::queue(&command),
+        Command::Workers(args) => admin::workers(&args),
+        Command::Export(args) => admin::export(&args),
+        Command::Import(args) => admin::import(&args),
+        Command::Migrate(command) => admin::migrate(&command),
+        Command::Key(command) => admin::key(&command),
         Command::Config(ConfigCommand::Show(args)) => show(&args),
         Command::Sim(args) => simulate(*args),
         Command::Completions { shell } => documents::completions(shell),

@@ -134,6 +134,29 @@ impl Voice {
         }
     }
 
+    /// Shows how far something is that has no known end. Cheap: it draws only now and then.
+    pub(crate) fn step(&self, text: impl fmt::Display, last: bool) {
+        if !self.shows_progress() {
+            return;
+        }
+        let every = Duration::from_millis(if self.0.lines { 2_000 } else { 50 });
+        {
+            let mut state = self.state();
+            if state.shown.elapsed() < every && !last {
+                return;
+            }
+            state.shown = Instant::now();
+        }
+        match &self.0.bar {
+            Some(bar) => {
+                bar.set_style(ProgressStyle::default_spinner());
+                bar.set_message(text.to_string());
+                bar.tick();
+            }
+            None => self.print(text),
+        }
+    }
+
     /// Takes the bar away.
     pub(crate) fn clear(&self) {
         if let Some(bar) = &self.0.bar {

@@ -1,7 +1,7 @@
 //! Where jobs, sessions and what was learnt are kept.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +10,11 @@ use story_checker_core::cache::{Cache, InMemoryCache};
 use story_checker_core::proxy::ProxySource;
 use story_checker_core::queue::{InMemoryJobQueue, JobQueue, Retention};
 use story_checker_core::session::{InMemorySessionStore, SessionStore};
-use story_checker_core::{Clock, SystemClock};
+use story_checker_core::{Clock, Secret, SystemClock};
+use story_checker_redis::{RedisOptions, RedisStore};
+use story_checker_sqlite::{SqliteOptions, SqliteStore};
 
+use crate::keys::keyring;
 use crate::progress::Voice;
 use crate::settings::{Settings, StoreAddress};
 
@@ -109,13 +112,30 @@ pub(crate) fn everything() -> Retention {
 pub(crate) async fn open(
     address: &StoreAddress,
     options: &StoreOptions,
-    _voice: &Voice,
+    voice: &Voice,
 ) -> anyhow::Result<Stores> {
     match address {
         StoreAddress::Memory => Ok(Stores::memory(options.retention)),
-        StoreAddress::Redis(_) | StoreAddress::Sqlite(_) => {
-            _ = &options.key_file;
-            bail!("{address}: stores of this kind are not there yet")
+        StoreAddress::Redis(url) => {
+            let keys = keyring(address, options.key_file.as_deref(), voice)?;
+            let store = redis(url, options, voice).await?;
+            Ok(Stores {
+                queue: Arc::new(store.queue()),
+                sessions: Arc::new(store.sessions(keys)),
+                cache: Arc::new(store.cache()),
+                // Each process learns for itself which proxies rest.
+                proxies: Box::new(|source| source),
+            })
+        }
+        StoreAddress::Sqlite(path) => {
+            let keys = keyring(address, options.key_file.as_deref(), voice)?;
+            let store = sqlite(path, options).await?;
+            Ok(Stores {
+                queue: Arc::new(store.queue()),
+                sessions: Arc::new(store.sessions(keys)),
+                cache: Arc::new(store.cache()),
+                proxies: Box::new(move |source| Arc::new(store.proxies(source))),
+            })
         }
     }
 }
@@ -129,5 +149,22 @@ pub(crate) async fn open_queue(
     options: &StoreOptions,
     voice: &Voice,
 ) -> anyhow::Result<Arc<dyn JobQueue>> {
-    Ok(open(address, options, voice).await?.queue)
+    Ok(match address {
+        StoreAddress::Memory => Stores::memory(options.retention).queue,
+        StoreAddress::Redis(url) => Arc::new(redis(url, options, voice).await?.queue()),
+        StoreAddress::Sqlite(path) => Arc::new(sqlite(path, options).await?.queue()),
+    })
+}
+
+async fn sqlite(path: &Path, options: &StoreOptions) -> anyhow::Result<SqliteStore> {
+    let mut wanted = SqliteOptions::default();
+    wanted.retention = options.retention;
+    Ok(SqliteStore::open(path, wanted).await?)
+}
+
+async fn redis(url: &Secret, options: &StoreOptions, voice: &Voice) -> anyhow::Result<RedisStore> {
+    let wanted = RedisOptions::default().with_retention(options.retention);
+    let store = RedisStore::connect(url.expose(), wanted).await?;
+    store.warnings().iter().for_each(|warning| voice.say(warning));
+    Ok(store)
 }

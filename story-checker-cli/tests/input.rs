@@ -77,8 +77,12 @@ fn lists_that_cannot_be_read_end_the_run_before_it_begins() {
 fn an_empty_list_is_answered_with_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), &["check", "--demo", "--json", "-"]);
-    assert_eq!((output.status.code(), stdout(&output)), (Some(0), "[]\n"));
-    assert!(stderr(&output).contains("\n0 accounts; "), "{}", stderr(&output));
+    assert_eq!((output.status.code(), stdout(&output)), (Some(1), "[]\n"));
+    let said = stderr(&output);
+    assert!(
+        said.contains("\nthere was nothing to check: the list is empty\n0 accounts; "),
+        "{said}"
+    );
 }
 
 #[test]

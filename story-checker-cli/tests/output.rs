@@ -67,6 +67,13 @@ fn the_table_has_a_row_for_every_account_and_no_colours_in_a_file() {
     let output = run(folder.path(), &["check", "--demo", EXAMPLE]);
     let text = stdout(&output);
     assert_eq!(text.lines().count(), EXAMPLE_ACCOUNTS + 1, "{text}");
+    let list = std::fs::read_to_string(EXAMPLE).unwrap().to_lowercase();
+    let places: Vec<_> = text
+        .lines()
+        .skip(1)
+        .map(|row| list.find(row.split(' ').next().unwrap()).expect("it is in the list"))
+        .collect();
+    assert!(places.is_sorted(), "{text}");
     assert!(text.starts_with("ACCOUNT") && text.contains("tea_house_lisbon"), "{text}");
     assert!(!text.contains('\u{1b}') && !stderr(&output).contains('\u{1b}'));
     assert_eq!(output.status.code(), Some(0));

@@ -1,41 +1,41 @@
 //! No secret is ever written, however much is logged.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
 
-use crate::support::{ndjson, run, stderr, stdout, story_checker};
+use crate::support::{Process, ndjson, run, sim, stderr, stdout};
 
-/// The simulated platform in a process of its own; it ends with the test.
-struct Sim(Child);
-
-impl Drop for Sim {
-    fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
-    }
-}
-
-/// Starts `story-checker sim`; returns it and what it says when it is ready.
-fn sim(folder: &Path) -> (Sim, serde_json::Value) {
-    let mut child = story_checker(folder)
-        .args(["sim", "--sessions", "3", "--http-proxies", "2", "--socks-proxies", "1"])
-        .args(["--proxy-login", "PLANTED-user:PLANTED-password", "--expect-proxy"])
-        .args(["--graph-tokens", "2", "--x-tokens", "1", "--write-tokens", "tokens"])
-        .args(["--write-sessions", "cookies", "--write-proxies", "proxies.txt"])
-        .args(["--ca-out", "authority.pem"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut ready = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-    (Sim(child), serde_json::from_str(&ready).unwrap())
+/// The simulated platform with proxies and every kind of session.
+fn world(folder: &Path) -> (Process, serde_json::Value) {
+    sim(
+        folder,
+        &[
+            "--sessions",
+            "3",
+            "--http-proxies",
+            "2",
+            "--socks-proxies",
+            "1",
+            "--proxy-login",
+            "PLANTED-user:PLANTED-password",
+            "--expect-proxy",
+            "--graph-tokens",
+            "2",
+            "--x-tokens",
+            "1",
+            "--write-tokens",
+            "tokens",
+            "--write-proxies",
+            "proxies.txt",
+            "--ca-out",
+            "authority.pem",
+        ],
+    )
 }
 
 #[test]
 fn cookies_and_passwords_stay_secret_at_trace_level() {
     let folder = tempfile::tempdir().unwrap();
-    let (_sim, ready) = sim(folder.path());
+    let (_sim, ready) = world(folder.path());
     let mut secrets = vec!["PLANTED".to_owned()];
     for entry in std::fs::read_dir(folder.path().join("cookies")).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
@@ -67,6 +67,7 @@ fn cookies_and_passwords_stay_secret_at_trace_level() {
     let output = run(&["--log", "trace", "--ndjson"]);
     let reports = ndjson(stdout(&output));
     assert_eq!(reports.len(), 6, "{}", stderr(&output));
+    assert!(!stderr(&output).contains("other users"), "the simulator's files are private");
     let answered = reports.iter().filter(|report| report["verdict"] != "unknown").count();
     assert_eq!(answered, 6, "{}", stdout(&output));
     assert!(stderr(&output).contains("TRACE"), "trace is on");
@@ -99,7 +100,7 @@ fn the_demo_tells_no_password_at_trace_level() {
 #[test]
 fn an_authority_of_our_own_is_trusted_when_it_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let (_sim, ready) = sim(folder.path());
+    let (_sim, ready) = world(folder.path());
     let base_url = ready["https"].as_str().unwrap();
     let check = |more: &[&str]| {
         let mut arguments = vec!["check", "tea_house", "--session", "cookies", "--ndjson"];

@@ -74,7 +74,14 @@ fn sessions_and_proxies_that_are_none_are_named() {
         (&["--demo", "--session", "other.txt"], "error: the argument '--demo' cannot be used"),
         (&["--max-batch", "0", "--demo"], "error: invalid value '0' for '--max-batch"),
         (&["--session-limit", "often", "--demo"], "error: invalid value 'often'"),
-        (&["--log", "a=b=c", "--demo"], "error: \"a=b=c\" is no filter"),
+        (
+            &["--log", "a=b=c", "--demo"],
+            "error: invalid value 'a=b=c' for '--log <FILTER>': \"a=b=c\" is no filter",
+        ),
+        (
+            &["--store", "postgres://u:PLANTED@a", "--demo"],
+            "error: invalid value for '--store <STORE>': there is no store of the kind",
+        ),
     ] {
         let output = story_checker(folder.path())
             .args(["check", "tea_house"])

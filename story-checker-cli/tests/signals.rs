@@ -45,8 +45,10 @@ fn once_ends_in_time_and_prints_what_is_done() {
         assert!(reports.len() < 10_000);
         assert!(reports.iter().all(|report| report["verdict"] != "unknown"));
         let said = stderr(&output);
+        assert_eq!(said.matches("stopping: ").count(), 1, "{said}");
+        assert!(said.contains("\ncontinue with: story-checker check --resume "), "{said}");
         let summary = format!("interrupted: {} accounts: ", reports.len());
-        assert!(said.contains(&summary) && said.contains("taken up but not answered"), "{said}");
+        assert!(said.contains(&summary) && said.contains(" left; "), "{said}");
     }
 }
 

@@ -1,8 +1,9 @@
 //! How the tests run the binary.
 
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// The list that comes with the repository, and how many accounts it names.
 pub(crate) const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/accounts.txt");
@@ -19,6 +20,27 @@ pub(crate) fn story_checker(folder: &Path) -> Command {
     command.env("XDG_STATE_HOME", folder.join("state"));
     command.current_dir(folder).stdin(Stdio::null());
     command
+}
+
+/// A process that ends with the test.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+/// Starts `story-checker sim`, which writes its sessions to `cookies`; returns it and what it says
+/// when it is ready.
+pub(crate) fn sim(folder: &Path, more: &[&str]) -> (Process, serde_json::Value) {
+    let mut command = story_checker(folder);
+    command.args(["sim", "--write-sessions", "cookies"]).args(more).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut ready = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    (Process(child), serde_json::from_str(&ready).unwrap())
 }
 
 /// Runs the binary to its end.

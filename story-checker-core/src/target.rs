@@ -150,7 +150,10 @@ impl FromStr for Target {
             "account" => TargetKind::Account,
             "hashtag" => TargetKind::Hashtag,
             "query" => TargetKind::Query,
-            _ => return Err(bad()),
+            other => {
+                let kinds = "account, hashtag or query";
+                return Err(InvalidTarget::new("the kind of the target", other, kinds));
+            }
         };
         Self::new(platform, kind, handle)
     }

@@ -578,7 +578,7 @@ async fn with_nothing_to_hope_for_it_gives_up_at_once_if_told_to() {
     engine.submit(targets(3), options).await.unwrap();
     let all = reports(&mut events, 3, |_| {}).await;
     let Verdict::Unknown { cause } = &all[0].verdict else { panic!("{all:?}") };
-    assert_eq!((cause.class, cause.scope), (Class::AuthRequired, Scope::Session));
+    assert_eq!((cause.class, cause.scope), (Class::AuthRequired, Scope::Ours));
     assert!(
         cause.message.contains("there is no session of the kind test: import one"),
         "{cause:?}"

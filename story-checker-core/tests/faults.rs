@@ -195,7 +195,7 @@ async fn a_logged_out_session_marks_no_target_and_comes_back_with_new_credential
 async fn why_not_counts_the_states_and_names_the_remedy() {
     for (class, words) in [
         (Class::ChallengeRequired, "1 challenged): answer the challenge"),
-        (Class::Permanent, "1 suspended): log in again"),
+        (Class::Permanent, "1 suspended): only the account's owner can appeal"),
         (Class::Blocked, "1 cooling down): wait until a rest is over"),
     ] {
         let world =

@@ -21,6 +21,8 @@ pub struct RedisOptions {
     /// The certificate of the authority that signed the server's, as PEM; none: those of the
     /// system. Only for `rediss://`.
     pub authority: Option<Vec<u8>>,
+    /// The most entries of the cache; beyond them the oldest go. Default 100,000.
+    pub cache_capacity: usize,
 }
 
 impl Default for RedisOptions {
@@ -31,6 +33,7 @@ impl Default for RedisOptions {
             response_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),
             authority: None,
+            cache_capacity: 100_000,
         }
     }
 }
@@ -72,6 +75,15 @@ impl RedisOptions {
     }
 }
 
+impl RedisOptions {
+    /// Remembers at most so many entries (at least 1).
+    #[must_use]
+    pub fn with_cache_capacity(mut self, capacity: usize) -> Self {
+        self.cache_capacity = capacity.max(1);
+        self
+    }
+}
+
 impl fmt::Debug for RedisOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisOptions")
@@ -80,6 +92,7 @@ impl fmt::Debug for RedisOptions {
             .field("response_timeout", &self.response_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("authority", &self.authority.as_ref().map(Vec::len))
+            .field("cache_capacity", &self.cache_capacity)
             .finish()
     }
 }

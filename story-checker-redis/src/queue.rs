@@ -431,11 +431,11 @@ impl JobQueue for RedisJobQueue {
             let kept = u64::try_from(WORKERS_KEPT.as_millis()).unwrap_or(u64::MAX);
             call.arg(&self.shared.retention[..]).arg(step).arg(kept);
             let mut items = Items::of(MAINTAIN.operation, call.send(&self.shared.link).await?)?;
-            let (reaped, swept, pruned) = (items.number()?, items.number()?, items.number()?);
+            let (reaped, pruned, looked) = (items.number()?, items.number()?, items.number()?);
             let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
             maintained.reaped += count(reaped);
             maintained.pruned += count(pruned);
-            let did = count(reaped + swept + pruned);
+            let did = count(looked);
             left = left.saturating_sub(did);
             if did < step {
                 return Ok(maintained);

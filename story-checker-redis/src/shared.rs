@@ -13,4 +13,5 @@ pub(crate) struct Shared {
     /// As the scripts want it.
     pub(crate) retention: Vec<u8>,
     pub(crate) wake: Wake,
+    pub(crate) cache_capacity: usize,
 }

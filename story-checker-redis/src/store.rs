@@ -3,14 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+use story_checker_core::seal::Keyring;
 use story_checker_core::{Error, Result};
 
 use crate::address::Address;
+use crate::cache::RedisCache;
 use crate::checks;
 use crate::codec;
 use crate::link::Link;
 use crate::options::RedisOptions;
 use crate::queue::RedisJobQueue;
+use crate::sessions::RedisSessionStore;
 use crate::shared::Shared;
 use crate::wake::Wake;
 
@@ -49,6 +52,7 @@ impl RedisStore {
             tag: format!("{{{namespace}}}").into_bytes(),
             retention: codec::retention(&options.retention),
             wake: Wake::new(format!("{{{namespace}}}").as_bytes()),
+            cache_capacity: options.cache_capacity,
             link: Arc::new(Link::new(address, options)),
         };
         let warnings = checks::check(&shared).await?;
@@ -62,6 +66,18 @@ impl RedisStore {
     #[must_use]
     pub fn queue(&self) -> RedisJobQueue {
         RedisJobQueue::new(Arc::clone(&self.shared))
+    }
+
+    /// The sessions, their credentials sealed with `keys`.
+    #[must_use]
+    pub fn sessions(&self, keys: Arc<Keyring>) -> RedisSessionStore {
+        RedisSessionStore::new(Arc::clone(&self.shared), keys)
+    }
+
+    /// The cache. Its hits are counted from now on.
+    #[must_use]
+    pub fn cache(&self) -> RedisCache {
+        RedisCache::new(Arc::clone(&self.shared))
     }
 
     /// What of the server's settings may lose jobs, in sentences.

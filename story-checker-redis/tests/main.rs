@@ -1,4 +1,9 @@
 //! Tests of the stores on Redis: each starts a server of its own.
 
-mod queue;
+mod access;
+mod cluster;
+mod faults;
+mod fixture;
 mod server;
+mod speed;
+mod waking;

@@ -182,9 +182,12 @@ pub async fn run(args: SimArgs) -> Result<(), RunError> {
     let config = config(&args, clock.now())?;
     let platform = Arc::new(Platform::new(config).map_err(RunError::Config)?);
     add_rules(&args, &platform)?;
-    let server = Server::start(Arc::clone(&platform), server_config(&args), clock)
-        .await
-        .map_err(RunError::io(format!("cannot listen on {}", args.bind)))?;
+    let server = Server::start(Arc::clone(&platform), server_config(&args), clock).await.map_err(
+        RunError::io(format!(
+            "cannot listen on {}, ports {} (HTTP) and {} (TLS; 0: any)",
+            args.bind, args.port, args.tls_port
+        )),
+    )?;
     write_files(&args, &platform, &server)?;
     let ready = json!({
         "http": server.http_url(),
@@ -320,8 +323,18 @@ fn cookies_txt(cookies: impl Iterator<Item = (&'static str, String)>) -> String 
     text
 }
 
+/// Writes a file that only its owner may read, because it may hold cookies or passwords; they are
+/// good for nothing, but what reads them warns of files that others can read.
 fn write_file(path: &Path, text: &str) -> Result<(), RunError> {
-    std::fs::write(path, text).map_err(RunError::io(format!("cannot write {}", path.display())))
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(RunError::io(format!("cannot write {}", path.display())))
 }
 
 fn credentials(text: &str) -> Result<ProxyCredentials, &'static str> {

@@ -11,10 +11,12 @@ use crate::error::Fail;
 pub(crate) const APPLICATION_ID: i32 = 0x7374_6368;
 
 /// Step `n` makes version `n + 1` of version `n`. What was released is never edited, only added to.
-const STEPS: &[&str] = &[include_str!("schema/1_queue.sql")];
+const STEPS: &[&str] = &[include_str!("schema/1_queue.sql"), include_str!("schema/2_sessions.sql")];
 
 /// The version that this program reads and writes.
-pub(crate) const VERSION: u32 = STEPS.len() as u32;
+pub(crate) const VERSION: u32 = 2;
+
+const _: () = assert!(STEPS.len() == VERSION as usize);
 
 const OPERATION: &str = "open the store";
 

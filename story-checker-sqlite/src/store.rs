@@ -4,14 +4,19 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use story_checker_core::proxy::ProxySource;
+use story_checker_core::seal::Keyring;
 use story_checker_core::{Error, Result};
 use tokio::sync::Notify;
 
+use crate::cache::SqliteCache;
 use crate::file::{open_reader, open_writer};
 use crate::options::SqliteOptions;
+use crate::proxy::SqliteProxySource;
 use crate::queue::SqliteJobQueue;
 use crate::reader::Reader;
 use crate::schema::{self, Migrated};
+use crate::session::SqliteSessionStore;
 use crate::writer::{Thread, Writer, closed};
 
 /// One SQLite file that keeps jobs, sessions, proxy states and a cache.
@@ -70,6 +75,32 @@ impl SqliteStore {
             Arc::clone(&self.options.clock),
             Arc::clone(&self.changed),
             self.options.retention,
+        )
+    }
+
+    /// The sessions in the file, with their credentials sealed by these keys.
+    #[must_use]
+    pub fn sessions(&self, keys: Arc<Keyring>) -> SqliteSessionStore {
+        let (name, writer) = (Arc::clone(&self.name), self.writer.clone());
+        SqliteSessionStore::new(name, writer, self.readers[0].clone(), keys)
+    }
+
+    /// The list of another source, with the proxies' states in the file.
+    #[must_use]
+    pub fn proxies(&self, list: Arc<dyn ProxySource>) -> SqliteProxySource {
+        let (name, writer) = (Arc::clone(&self.name), self.writer.clone());
+        SqliteProxySource::new(name, writer, self.readers[0].clone(), list)
+    }
+
+    /// The cache in the file.
+    #[must_use]
+    pub fn cache(&self) -> SqliteCache {
+        SqliteCache::new(
+            Arc::clone(&self.name),
+            self.writer.clone(),
+            self.readers[0].clone(),
+            Arc::clone(&self.options.clock),
+            self.options.cache_entries,
         )
     }
 

@@ -94,6 +94,9 @@ const SLEW_SHARE: u64 = 100;
 /// A smaller difference from the wall clock is left alone.
 const SLEW_FROM: u64 = 100;
 
+/// The wall clock is looked at this long after the last look: most jumps are taken back by then.
+const SLEW_AFTER: u64 = 600_000;
+
 impl Anchor {
     /// The store's time, and the new anchor if the machine has been restarted since.
     pub(crate) fn now(self, host: HostTime) -> (Timestamp, Option<Self>) {
@@ -115,7 +118,8 @@ impl Anchor {
         let (now, moved) = self.now(host);
         let (wall, store) = (host.wall.as_millis(), now.as_millis());
         let off = wall.abs_diff(store);
-        if moved.is_some() || (off < SLEW_FROM && self.slew == 0) {
+        let early = host.since_boot.saturating_sub(self.since_boot) < SLEW_AFTER;
+        if moved.is_some() || early || (off < SLEW_FROM && self.slew == 0) {
             return moved;
         }
         let slew = i64::try_from(off).unwrap_or(i64::MAX);
@@ -164,18 +168,21 @@ mod tests {
     fn a_difference_is_made_up_slowly_and_time_never_goes_back() {
         for off in [-10_000i64, 10_000] {
             let wall = |elapsed: u64| (START + elapsed).saturating_add_signed(off);
-            let slewing = anchor().corrected(host(1, 5_000, wall(0))).unwrap();
-            let mut last = START;
-            for elapsed in (0..2_000_000).step_by(1_000) {
-                let now = slewing.now(host(1, 5_000 + elapsed, wall(elapsed))).0.as_millis();
+            let at = |elapsed| host(1, 5_000 + elapsed, wall(elapsed));
+            assert_eq!(anchor().corrected(at(SLEW_AFTER - 1)), None, "not yet");
+            let slewing = anchor().corrected(at(SLEW_AFTER)).unwrap();
+            let mut last = START + SLEW_AFTER;
+            for elapsed in (SLEW_AFTER..SLEW_AFTER + 2_000_000).step_by(1_000) {
+                let now = slewing.now(at(elapsed)).0.as_millis();
                 assert!(now >= last);
                 let step = now - last;
-                assert!(elapsed == 0 || (990..=1_010).contains(&step), "{step}");
+                assert!(elapsed == SLEW_AFTER || (990..=1_010).contains(&step), "{step}");
                 last = now;
             }
-            assert_eq!(last, wall(1_999_000), "and then it agrees");
+            assert_eq!(last, wall(SLEW_AFTER + 1_999_000), "and then it agrees");
         }
-        assert_eq!(anchor().corrected(host(1, 6_000, START + 1_050)), None, "close enough");
+        let close = host(1, 5_000 + SLEW_AFTER, START + SLEW_AFTER + 50);
+        assert_eq!(anchor().corrected(close), None, "close enough");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use console::measure_text_width;
-use story_checker_core::charge::charge;
+use story_checker_core::charge::{Fate, charge};
 use story_checker_core::{Cause, Evidence, Item, Report, RequestRecord, Timestamp, Verdict};
 
 use super::ReportWriter;
@@ -71,7 +71,9 @@ impl<W: Write + Send> ExplainWriter<W> {
         self.part("class", [format!("{}: {}", cause.class, words::class(cause.class))])?;
         self.part("scope", [format!("{}: {}", cause.scope, words::scope(cause.scope))])?;
         self.part("charged", [words::charged(charge)])?;
-        self.part("the job", [words::fate(charge.job)])?;
+        // The charge is of the fault; that the job has ended all the same is what the report says.
+        let given_up = if charge.job == Fate::Dead { "" } else { ", until it was given up" };
+        self.part("the job", [format!("{}{given_up}", words::fate(charge.job))])?;
         self.part("to do", [words::advice(cause.class, cause.scope)])?;
         if let Some(at) = cause.not_before {
             let left = at.since(report.timings.ended);
@@ -262,7 +264,7 @@ bakery: unknown
   class      rate_limited: too many requests
   scope      session: the session
   charged    the session: it rests
-  the job    put off, without using an attempt
+  the job    put off, without using an attempt, until it was given up
   to do      Wait, or add another session.
   can go     in 6m, at 2026-11-21 09:06:40Z
   seen       the profile is public

@@ -3,9 +3,11 @@
 mod csv;
 mod explain;
 mod table;
-mod words;
+pub(crate) mod words;
 
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::Path;
 
 use story_checker_core::Report;
 
@@ -32,13 +34,37 @@ pub(crate) trait ReportWriter: Send {
 pub(crate) fn standard(format: Format, order: Order) -> Box<dyn ReportWriter> {
     let out = io::stdout();
     let width = out.is_terminal().then(|| console::Term::stdout().size().1);
-    let colours = |out| BufWriter::new(anstream::AutoStream::auto(out));
     match format {
-        Format::Json => Box::new(JsonArray { out: BufWriter::new(out), any: false }),
-        Format::Ndjson => Box::new(JsonLines { out: BufWriter::new(out) }),
-        Format::Csv => Box::new(CsvWriter::new(BufWriter::new(out))),
-        Format::Table => Box::new(TableWriter::new(colours(out), width, order)),
-        Format::Explain => Box::new(ExplainWriter::new(colours(out), width)),
+        // For people, with colours.
+        Format::Table | Format::Explain => {
+            writer(format, anstream::AutoStream::auto(out), width, order)
+        }
+        Format::Json | Format::Ndjson | Format::Csv => writer(format, out, width, order),
+    }
+}
+
+/// The writer of a format to a new file, or in place of an old one.
+///
+/// # Errors
+/// If the file cannot be made.
+pub(crate) fn to_file(format: Format, path: &Path) -> io::Result<Box<dyn ReportWriter>> {
+    let out = anstream::StripStream::new(File::create(path)?);
+    Ok(writer(format, out, None, Order::default()))
+}
+
+fn writer(
+    format: Format,
+    out: impl Write + Send + 'static,
+    width: Option<u16>,
+    order: Order,
+) -> Box<dyn ReportWriter> {
+    let out = BufWriter::new(out);
+    match format {
+        Format::Json => Box::new(JsonArray { out, any: false }),
+        Format::Ndjson => Box::new(JsonLines { out }),
+        Format::Csv => Box::new(CsvWriter::new(out)),
+        Format::Table => Box::new(TableWriter::new(out, width, order)),
+        Format::Explain => Box::new(ExplainWriter::new(out, width)),
     }
 }
 

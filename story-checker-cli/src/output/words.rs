@@ -7,12 +7,12 @@ use story_checker_core::charge::{Charge, Fate, ProxyCharge, SessionCharge};
 use story_checker_core::{Class, MediaKind, Scope, Timestamp};
 
 /// Text from outside must not steer the terminal.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
 
 /// Two units are precise enough for a person.
-pub(super) fn span(span: Duration) -> String {
+pub(crate) fn span(span: Duration) -> String {
     let minutes = span.as_secs() / 60;
     match (minutes / 1440, minutes / 60 % 24, minutes % 60) {
         (0, 0, 0) => format!("{}s", span.as_secs()),
@@ -44,7 +44,7 @@ pub(super) fn short_span(span: Duration) -> String {
 }
 
 /// A time to the second.
-pub(super) fn time(at: Timestamp) -> String {
+pub(crate) fn time(at: Timestamp) -> String {
     let text = at.to_string();
     format!("{}Z", text.split(['.', 'Z']).next().unwrap_or_default().replace('T', " "))
 }
@@ -130,30 +130,29 @@ pub(super) const fn advice(class: Class, scope: Scope) -> &'static str {
     match (class, scope) {
         (Class::Cancelled, _) => "Run it again.",
         (Class::RateLimited, Scope::Ours) => {
-            "Nothing is broken: our own limits keep the pace. More sessions, or a longer --deadline, \
-             let more checks go."
+            "Nothing is broken: our own limits keep the pace. A longer --deadline lets more checks go."
         }
         (Class::RateLimited, Scope::Session) => "Wait, or add another session.",
         (Class::RateLimited, Scope::Proxy) => "Wait, or add another proxy.",
         (Class::RateLimited, _) => "Wait. Another session does not help: the limit is for all.",
         (Class::Blocked, Scope::Session) => "Leave this session alone for a while.",
         (Class::Blocked, Scope::Proxy) => {
-            "Wait, or use other proxies. Hammering through other addresses makes it worse."
+            "Wait, and send less. Going on through other addresses makes a block worse."
         }
         (Class::Blocked, _) => "Wait, then try with fewer requests.",
         (Class::AuthRequired, Scope::Session) => {
-            "Log in again with a browser and export the session, or get a new token; then give the \
-             new file to --session."
+            "Log in again with a browser and export the session, or get a new token; then name the \
+             new file with --session."
         }
-        (Class::AuthRequired, _) => "Give a session or token for this with --session.",
+        (Class::AuthRequired, _) => "Name a session or token for this with --session.",
         (Class::ChallengeRequired, Scope::Session) => {
             "Open the platform as this account, in its app or a browser, and do what it asks. \
              story-checker never answers a challenge. Then export the session again."
         }
         (Class::ChallengeRequired, _) => "Look at what the platform asks for, as a person.",
         (Class::Permanent, Scope::Session) => {
-            "Look at this account as a person: the platform no longer lets it in. Use another \
-             session."
+            "Use another session: the platform no longer lets this one's account in, and only its \
+             owner can appeal."
         }
         (Class::Permanent, Scope::Proxy) => "Look at the proxy's address, user and password.",
         (Class::Permanent, Scope::Target) => "Look at how the target is written.",
@@ -165,7 +164,7 @@ pub(super) const fn advice(class: Class, scope: Scope) -> &'static str {
         (Class::Malformed, _) => {
             "Try again later. If it stays, the platform has changed its answers: report it."
         }
-        (Class::Timeout, Scope::Ours) => "Give it more time with --deadline, or more sessions.",
+        (Class::Timeout, Scope::Ours) => "Give it more time with --deadline.",
         (Class::Timeout | Class::Transient, Scope::Proxy) => {
             "Try again later. If it stays, see whether the proxy can be reached."
         }

@@ -26,7 +26,7 @@ pub(super) const CONFIG_VARIABLE: &str = "STORY_CHECKER_CONFIG";
 const PREFIX: &str = "STORY_CHECKER_";
 
 /// Keys that seal what is secret in a store: no setting, because it must never be shown.
-pub(super) const KEY_VARIABLE: &str = "STORY_CHECKER_KEY";
+pub(crate) const KEY_VARIABLE: &str = "STORY_CHECKER_KEY";
 
 /// Variables that are no settings; the rest are those of the scripts in this repository.
 const FOREIGN: &[&str] = &[

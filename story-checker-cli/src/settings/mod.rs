@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use story_checker_core::gate::Quota;
 
-pub(crate) use self::layer::{Layer, Settings, flag};
+pub(crate) use self::layer::{KEY_VARIABLE, Layer, Settings, flag};
 pub(crate) use self::shown::shown;
 pub(crate) use self::value::{
     BarePlatform, Format, Limit, LogFilter, Paths, Progress, Span, StoreAddress,

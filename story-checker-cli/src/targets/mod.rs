@@ -20,7 +20,7 @@ pub(crate) use self::lines::{UTF_16, is_utf16};
 pub(crate) use self::order::Order;
 use self::seen::Seen;
 pub(crate) use self::text::short;
-use self::text::{is_surely_target, read};
+use self::text::{is_misspelt, is_surely_target, read};
 use crate::settings::BarePlatform;
 
 /// Something in the lists that is no target.
@@ -227,7 +227,7 @@ fn is_list(argument: &str) -> bool {
     // A pipe made by the shell (`<(command)`) is no regular file, but it is no folder either.
     path.exists() && !path.is_dir()
         || ends_like_a_list
-        || argument.contains(std::path::is_separator)
+        || argument.contains(std::path::is_separator) && !is_misspelt(argument)
 }
 
 /// Opens a list, with its number of lines. Regular files are looked at first, so that a wrong
@@ -304,6 +304,7 @@ mod tests {
             "x:#tea",
             "tea.house",
             "no_such_file",
+            "x/acount/foo",
         ] {
             assert!(!is_list(account), "{account}");
         }

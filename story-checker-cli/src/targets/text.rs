@@ -16,7 +16,7 @@ const KINDS: [TargetKind; 3] = [TargetKind::Account, TargetKind::Hashtag, Target
 /// [`InvalidTarget`] if it is none, with the rule that it breaks.
 pub(crate) fn read(text: &str, bare: BarePlatform) -> Result<Target, InvalidTarget> {
     let text = text.trim();
-    if is_full_form(text) {
+    if is_full_form(text) || is_misspelt(text) {
         return normal(&text.parse()?);
     }
     let (platform, rest) = match prefix(text) {
@@ -61,6 +61,15 @@ fn is_full_form(text: &str) -> bool {
     let platform = parts.next().is_some_and(|name| Platform::new(name.to_owned()).is_ok());
     let kind = parts.next().is_some_and(|word| KINDS.iter().any(|kind| kind.as_str() == word));
     platform && kind && parts.next().is_some()
+}
+
+/// Almost `platform/kind/…`: a known platform, and a word that is no kind.
+pub(super) fn is_misspelt(text: &str) -> bool {
+    let mut parts = text.splitn(3, '/');
+    let platform = parts.next().is_some_and(|name| ["instagram", "x"].contains(&name));
+    let word =
+        parts.next().is_some_and(|word| !word.is_empty() && word.chars().all(char::is_alphabetic));
+    platform && word && parts.next().is_some()
 }
 
 /// `x:…` and `instagram:…`.
@@ -141,6 +150,7 @@ mod tests {
             ("x/account/", "the handle is"),
             ("x:#two words", "the X hashtag is"),
             ("x.com/i/flow", "the X account is"),
+            ("x/acount/foo", "the kind of the target is \"acount\""),
             ("instagram/account/a b", "the Instagram account is \"a b\""),
         ] {
             let error = read(text, BarePlatform::Instagram).unwrap_err().to_string();

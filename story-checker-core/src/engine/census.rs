@@ -33,7 +33,7 @@ impl Census {
     pub(super) fn blocking(&self, kind: &SessionKind) -> Option<Cause> {
         if self.total == 0 {
             let message = format!("there is no session of the kind {kind}: import one");
-            return Some(Cause::new(Class::AuthRequired, Scope::Session, message));
+            return Some(Cause::new(Class::AuthRequired, Scope::Ours, message));
         }
         if self.valid() > 0 {
             return None;
@@ -46,8 +46,10 @@ impl Census {
         } else if self.of("challenged") > 0 {
             (
                 Class::ChallengeRequired,
-                "answer the challenge in the app, then reinstate the session",
+                "answer the challenge in the app, then import the session anew",
             )
+        } else if self.of("suspended") > 0 && self.of("needs_login") + self.of("expired") == 0 {
+            (Class::Permanent, "only the account's owner can appeal; import another session")
         } else {
             (Class::AuthRequired, "log in again and import the session anew")
         };

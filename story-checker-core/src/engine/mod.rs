@@ -88,7 +88,7 @@ pub use self::job::{check_job, check_queue, read_check};
 use self::lane::Lane;
 use self::pool::Pool;
 use self::running::Running;
-use self::shared::{Counters, Shared, Space};
+use self::shared::{Counters, Ride, Shared, Space};
 use crate::cache::{Cache, InMemoryCache};
 use crate::checker::Checker;
 use crate::clock::{Clock, SystemClock};
@@ -287,6 +287,7 @@ impl EngineBuilder {
             counters: Counters::default(),
             paused: AtomicBool::new(false),
             wake: Notify::new(),
+            ride: Ride::default(),
             space: Space::default(),
             stop: CancellationToken::new(),
             abort,

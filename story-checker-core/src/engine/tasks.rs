@@ -15,7 +15,7 @@ use super::run::{give_up, run};
 use super::shared::{Settlements, Settling, Shared, Slot, count};
 use crate::clock::Timestamp;
 use crate::error::{Certainty, Result};
-use crate::queue::{ClaimRequest, MAX_ITEMS, Settled};
+use crate::queue::{ClaimRequest, ClaimedJob, MAX_ITEMS, Settled};
 use crate::report::Verdict;
 
 /// How often to look for jobs that are too late, at the least.
@@ -87,7 +87,9 @@ async fn dispatch(shared: &Arc<Shared>, settlements: &Settlements) {
                 Err(error) => failed = Some(error),
             }
         }
-        if housekeeping.elapsed() >= HOUSEKEEPING || !more {
+        // While checks run, each of their ends comes by here: once in a while is enough.
+        let idle = !more && shared.groups.load(Ordering::Acquire) == 0;
+        if idle || housekeeping.elapsed() >= HOUSEKEEPING {
             housekeeping = Instant::now();
             if let Err(error) = sort_out(shared, settlements).await {
                 failed = Some(error);
@@ -149,7 +151,7 @@ async fn serve(shared: &Arc<Shared>, line: &mut Line, settlements: &Settlements)
     let want = (pairs.len() * lane.max_batch).min(MAX_ITEMS);
     let wants = vec![(lane.queue.clone(), want)];
     let request = ClaimRequest::new(wants, shared.worker.clone(), shared.config.lease);
-    let jobs = shared.queue.claim(&request).await?.jobs;
+    let jobs = claim(shared, &request).await?;
     let full = jobs.len() == want;
     let mut jobs = jobs.into_iter();
     let mut groups = 0;
@@ -173,6 +175,16 @@ async fn serve(shared: &Arc<Shared>, line: &mut Line, settlements: &Settlements)
         groups.max(1)
     };
     Ok(full)
+}
+
+/// Claims, together with settlements that are about to be stored if there are any.
+async fn claim(shared: &Shared, request: &ClaimRequest) -> Result<Vec<ClaimedJob>> {
+    if let Some(answer) = shared.ride.join(request)
+        && let Ok(jobs) = answer.await
+    {
+        return Ok(jobs);
+    }
+    Ok(shared.queue.claim(request).await?.jobs)
 }
 
 /// Ends jobs whose deadline has passed, or will before anything can go.
@@ -241,6 +253,9 @@ async fn look(shared: &Shared, lanes: &mut [Line], hurry: bool) -> Result<()> {
 async fn settle(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Vec<Settling>>) {
     let mut queue: Vec<Settling> = Vec::new();
     while let Some(first) = inbox.recv().await {
+        shared.ride.announce();
+        // The checks that end now come along, and the dispatcher's claim for those to follow.
+        tokio::task::yield_now().await;
         queue.extend(first);
         while queue.len() < MAX_ITEMS
             && let Ok(more) = inbox.try_recv()
@@ -259,9 +274,18 @@ async fn settle_batch(shared: &Shared, batch: Vec<Settling>) {
         batch.into_iter().map(|one| (one.settlement, one.event)).unzip();
     let leases: Vec<_> = settlements.iter().map(|settlement| settlement.lease).collect();
     let mut pause = Pause::default();
+    let mut ride = shared.ride.leave();
     let replies = loop {
-        match shared.queue.settle(settlements.clone(), None).await {
-            Ok((replies, _)) => break replies,
+        // Only the first try claims: if it fails, the dispatcher sees for itself what is wrong.
+        let (next, answer) = ride.take().unzip();
+        match shared.queue.settle(settlements.clone(), next.as_ref()).await {
+            Ok((replies, claimed)) => {
+                if let Some(answer) = answer {
+                    // It waits for nothing else.
+                    _ = answer.send(claimed.jobs);
+                }
+                break replies;
+            }
             Err(error) => {
                 let give_up =
                     error.certainty() == Certainty::Permanent || shared.abort.is_cancelled();

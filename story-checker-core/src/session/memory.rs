@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use crate::id::{Fence, SessionId};
 pub struct InMemorySessionStore {
     clock: Arc<dyn Clock>,
     rows: Mutex<BTreeMap<SessionId, Row>>,
+    /// The number of the last grant of any session: one that is removed and put again must not
+    /// begin anew.
+    granted: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -41,7 +45,11 @@ impl InMemorySessionStore {
     /// An empty store.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, rows: Mutex::default() }
+        Self { clock, rows: Mutex::default(), granted: AtomicU64::new(0) }
+    }
+
+    fn next_fence(&self) -> Fence {
+        Fence::new(self.granted.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<SessionId, Row>> {
@@ -88,10 +96,10 @@ impl SessionStore for InMemorySessionStore {
                 Some(row) => {
                     row.record = record;
                     // The holder has seen another record: its next call is stale.
-                    row.fence = row.fence.next();
+                    row.fence = self.next_fence();
                 }
                 None => {
-                    let (id, fence) = (record.id.clone(), Fence::default());
+                    let (id, fence) = (record.id.clone(), self.next_fence());
                     let last_used = Timestamp::default();
                     rows.insert(id, Row { record, fence, leased_until: None, last_used });
                 }
@@ -127,7 +135,7 @@ impl SessionStore for InMemorySessionStore {
                 row.record.state = SessionState::Valid;
                 row.record.version += 1;
             }
-            row.fence = row.fence.next();
+            row.fence = self.next_fence();
             row.leased_until = Some(now + request.ttl);
             row.last_used = now;
             leased.sessions.push((row.record.clone(), row.fence));

@@ -101,12 +101,19 @@ pub struct Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { batches, jobs, proxies, queues, sessions } = self;
-        write!(
-            f,
-            "{jobs} jobs, {sessions} sessions, {proxies} states of proxies, flags of {batches} \
-             batches, settings of {queues} queues"
-        )
+        let words = [
+            (self.jobs, "jobs"),
+            (self.sessions, "sessions"),
+            (self.proxies, "states of proxies"),
+            (self.batches, "flags of batches"),
+            (self.queues, "settings of queues"),
+        ];
+        let mut any = false;
+        for (count, word) in words.iter().filter(|(count, _)| *count > 0) {
+            write!(f, "{}{count} {word}", if any { ", " } else { "" })?;
+            any = true;
+        }
+        if any { Ok(()) } else { f.write_str("nothing") }
     }
 }
 

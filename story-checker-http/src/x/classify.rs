@@ -85,7 +85,7 @@ const ROWS: &[Row] = &[
             "the account behind this token is suspended: only its owner can appeal") },
     Row { id: "X403-326", statuses: &[], signs: &[Sign::Code(326)],
         means: Means::Fault(Class::ChallengeRequired, Scope::Session,
-            "the account behind this token is locked: its owner has to log in to X and unlock it, then release the session") },
+            "the account behind this token is locked: its owner has to log in to X and unlock it, then import it anew") },
     Row { id: "X130", statuses: &[], signs: &[Sign::Code(130)], means: Means::Server },
     Row { id: "X131", statuses: &[], signs: &[Sign::Code(131)], means: Means::Server },
     Row { id: "X500", statuses: &[], signs: &[Sign::Type("internal-error")], means: Means::Server },

@@ -7,7 +7,7 @@ local NONE = '\0\0\0\0' -- the number of no batch
 local TURN = 17592186044416 -- 2^44: a line's score is priority * TURN + its turn
 
 -- The store's time: the server's, but never back. After a step back it runs on from where it was,
--- and a tenth slower until the server's clock has caught up.
+-- and a fiftieth slower, while the store is in steady use, until the server's clock has caught up.
 local clock = call('HMGET', P .. 'c', 'r', 'd', 'o')
 local now, tick
 do
@@ -18,7 +18,7 @@ do
         ahead = ahead + last - raw
         tick = { raw, ahead }
     elseif raw - last > 100 then
-        ahead = max(0, ahead - floor((raw - last) / 10))
+        if raw - last < 1000 then ahead = max(0, ahead - floor((raw - last) / 50)) end
         tick = { raw, ahead }
     end
     now = raw + ahead
@@ -342,15 +342,16 @@ local function drop(ids, rows)
     end
 end
 
--- Drops what the retention (done, dead, age of done, age of dead) does not keep; at most `budget`.
+-- Drops what the retention (done, dead, age of done, age of dead) does not keep, after a look at no
+-- more than `budget` jobs. Answers: how many it dropped, and looked at.
 local function prune(retention, budget)
     local done, dead, done_for, dead_for = cut('>I6I6I6I6', retention)
-    local pruned = 0
+    local pruned, looked = 0, 0
     for _, log in ipairs({ { 'd', done, done_for }, { 'x', dead, dead_for } }) do
         local key, keep, age = P .. log[1], log[2], log[3]
         local length = call('LLEN', key)
-        while pruned < budget and length > 0 do
-            local step = min(128, budget - pruned, length)
+        while looked < budget and length > 0 do
+            local step = min(128, budget - looked, length)
             local entries = call('LRANGE', key, 0, step - 1)
             local ids, take = {}, 0
             for n = 1, #entries do
@@ -374,11 +375,11 @@ local function prune(retention, budget)
                 end
             end
             drop(gone, rows)
-            pruned, length = pruned + take, length - take
+            pruned, looked, length = pruned + #gone, looked + take, length - take
             if take < step then break end
         end
     end
-    return pruned
+    return pruned, looked
 end
 
 -- Ends leases: their records go, and the counts of their holders and states.
@@ -420,7 +421,8 @@ local function close()
     if tick then call('HSET', P .. 'c', 'r', tick[1], 'd', tick[2]) end
     local names = {}
     for queue in pairs(woken) do names[#names + 1] = call('HGET', P .. 'q' .. queue, 'n') end
-    if #names > 0 then call('PUBLISH', P .. 'wake', table.concat(names, '\n')) end
+    -- Without the permission for the channel the waiters of other processes only come later.
+    if #names > 0 then redis.pcall('PUBLISH', P .. 'wake', table.concat(names, '\n')) end
 end
 
 -- The number of a queue, made when its name is new.

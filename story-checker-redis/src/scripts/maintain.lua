@@ -1,4 +1,5 @@
--- ARGV: the retention, the budget, how long a worker is remembered. Answers: reaped, swept, pruned.
+-- ARGV: the retention, the budget, how long a worker is remembered. Answers: reaped, pruned,
+-- and how many jobs were looked at.
 insist()
 local retention, budget = argv[1], tonumber(argv[2])
 
@@ -74,7 +75,7 @@ while swept < budget - reaped do
 end
 flush()
 
-local pruned = prune(retention, budget - reaped - swept)
+local pruned, looked = prune(retention, budget - reaped - swept)
 
 -- Batches without a job are remembered as long as their jobs would be.
 local _, _, done_for, dead_for = cut('>I6I6I6I6', retention)
@@ -93,4 +94,4 @@ end
 
 call('ZREMRANGEBYSCORE', P .. 'w', '-inf', now - argv[3])
 close()
-return { reaped, swept, pruned }
+return { reaped, pruned, reaped + swept + looked }

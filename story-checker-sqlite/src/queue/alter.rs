@@ -124,8 +124,8 @@ fn cancel_batch(tx: &mut Tx<'_>, uid: BatchId) -> Result<Altered> {
         return Ok(Altered::default());
     }
     let live: i64 = tx
-        .statement("SELECT total(ready + scheduled + leased) FROM share WHERE batch = ?1")?
-        .query_row([batch], |row| row.get::<_, f64>(0).map(|live| live as i64))?;
+        .statement("SELECT ifnull(sum(ready + scheduled + leased), 0) FROM share WHERE batch = ?1")?
+        .query_row([batch], |row| row.get(0))?;
     for text in [
         "UPDATE queue SET cancelled = queue.cancelled + share.ready + share.scheduled,
          ready = queue.ready - share.ready, scheduled = queue.scheduled - share.scheduled
@@ -150,8 +150,10 @@ fn changed(jobs: i64) -> Altered {
 fn replay_batch(tx: &mut Tx<'_>, uid: BatchId) -> Result<Altered> {
     let Some(batch) = tx.find_batch(uid)? else { return Ok(unknown()) };
     let hidden: i64 = tx
-        .statement("SELECT total(hidden_ready + hidden_scheduled) FROM share WHERE batch = ?1")?
-        .query_row([batch], |row| row.get::<_, f64>(0).map(|hidden| hidden as i64))?;
+        .statement(
+            "SELECT ifnull(sum(hidden_ready + hidden_scheduled), 0) FROM share WHERE batch = ?1",
+        )?
+        .query_row([batch], |row| row.get(0))?;
     for text in [
         "UPDATE queue SET ready = queue.ready + share.hidden_ready,
          scheduled = queue.scheduled + share.hidden_scheduled,
@@ -179,8 +181,8 @@ fn pause_batch(tx: &mut Tx<'_>, uid: BatchId, paused: bool) -> Result<Altered> {
     )?
     .execute([batch])?;
     let live: i64 = tx
-        .statement("SELECT total(ready + scheduled + leased) FROM share WHERE batch = ?1")?
-        .query_row([batch], |row| row.get::<_, f64>(0).map(|live| live as i64))?;
+        .statement("SELECT ifnull(sum(ready + scheduled + leased), 0) FROM share WHERE batch = ?1")?
+        .query_row([batch], |row| row.get(0))?;
     tx.forget();
     Ok(changed(live))
 }

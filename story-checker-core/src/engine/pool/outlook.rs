@@ -112,8 +112,13 @@ impl Pool {
             };
             return Cause::new(Class::Blocked, Scope::Proxy, message).with_not_before(ready_at);
         }
-        let message =
-            "its turn did not come in time: more sessions or a longer deadline would help";
+        // What all sessions share is what more of them cannot help against.
+        let shared = lane.keys.availability(&self.gate, None, None);
+        let message = if lane.session.is_none() || shared.ready_at > now {
+            "its turn did not come in time: a longer deadline would help"
+        } else {
+            "its turn did not come in time: more sessions or a longer deadline would help"
+        };
         Cause::new(Class::RateLimited, Scope::Ours, message).with_not_before(ready_at)
     }
 

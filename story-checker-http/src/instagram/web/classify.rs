@@ -119,7 +119,7 @@ pub(super) fn classify(exchange: &Exchange) -> Result<Meaning, Fault> {
         // W10
         404 if exchange.body.as_ref() == b"Not Found" => {
             let text = "a challenge in the guise of a 404: open the platform with this account and \
-                        answer it, then release the session";
+                        answer it, then import it anew";
             return fail(Class::ChallengeRequired, Scope::Session, text);
         }
         // W17: only the platform's own page says so.
@@ -229,11 +229,11 @@ fn redirect(exchange: &Exchange) -> Fault {
         (Class::Permanent, Scope::Session, tell)
     } else if path.contains("/challenge") || path.contains("/checkpoint") {
         let tell = "the platform wants a human: open it with this account, answer the challenge, \
-                    then release the session";
+                    then import it anew";
         (Class::ChallengeRequired, Scope::Session, tell)
     } else if path.contains("/consent") || path.contains("/terms") {
         let tell = "the platform wants new terms accepted: open it with this account and decide, \
-                    then release the session";
+                    then import it anew";
         (Class::ChallengeRequired, Scope::Session, tell)
     } else if path.contains("/accounts/login") {
         let tell =
@@ -252,7 +252,7 @@ fn page(exchange: &Exchange) -> Fault {
     let success = exchange.status.is_success();
     if success && exchange.holds("/challenge/") {
         let tell = "a challenge page instead of an answer: open the platform with this account and \
-                    answer it, then release the session";
+                    answer it, then import it anew";
         return exchange.fault(Class::ChallengeRequired, Scope::Session, tell);
     }
     if success && (exchange.holds("LoginAndSignupPage") || exchange.holds("/accounts/login/")) {

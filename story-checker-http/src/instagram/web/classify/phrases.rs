@@ -27,16 +27,16 @@ pub(super) const PHRASES: &[Phrase] = &[
         tell: "the session was logged out: log in with a browser and import its cookies again" },
     // W8
     Phrase { text: "checkpoint_required", class: Class::ChallengeRequired, scope: Scope::Session, rest: None,
-        tell: "the platform wants a human: open it with this account, answer the checkpoint, then release the session" },
+        tell: "the platform wants a human: open it with this account, answer the checkpoint, then import it anew" },
     // W9
     Phrase { text: "challenge_required", class: Class::ChallengeRequired, scope: Scope::Session, rest: None,
-        tell: "the platform wants a human: open it with this account, answer the challenge, then release the session" },
+        tell: "the platform wants a human: open it with this account, answer the challenge, then import it anew" },
     // W11
     Phrase { text: "feedback_required", class: Class::Blocked, scope: Scope::Session, rest: Some(Duration::from_secs(24 * 3_600)),
         tell: "the platform blocked this account's actions for a while; leave it alone" },
     // W12
     Phrase { text: "consent_required", class: Class::ChallengeRequired, scope: Scope::Session, rest: None,
-        tell: "the platform wants new terms accepted: open it with this account and decide, then release the session" },
+        tell: "the platform wants new terms accepted: open it with this account and decide, then import it anew" },
     // W13
     Phrase { text: "useragent mismatch", class: Class::Permanent, scope: Scope::Ours, rest: None,
         tell: "user agent and app id do not belong together: correct the configuration" },
