@@ -8,6 +8,7 @@ mod engine;
 mod fallback;
 mod faults;
 mod loans;
+mod mutants;
 mod outages;
 mod suites;
 mod support;
