@@ -211,7 +211,7 @@ async fn engine(
 }
 
 async fn in_memory() -> Fallible<Arc<dyn JobQueue>> {
-    Ok(Store::Memory.connect("", Retention::nothing()).await?)
+    Store::Memory.connect("", Retention::nothing()).await
 }
 
 fn new_cache() -> Arc<dyn Cache> {

@@ -1,5 +1,10 @@
 //! Runs the compiled benches: `bench [NAME…]`, `bench --list`. Usually called by `benches/run`.
 
+#![expect(
+    clippy::future_not_send,
+    reason = "each bench has a runtime of one thread, or stays on it"
+)]
+
 mod canned;
 mod http_overhead;
 mod jobs;

@@ -1,5 +1,7 @@
 //! What was typed. What it means is decided in [`crate::settings`].
 
+mod admin;
+
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,9 +12,10 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use story_checker_core::BatchId;
 
-use crate::admin::{
-    BatchCommand, DeadCommand, ExportArgs, ImportArgs, JobsCommand, KeyCommand, MigrateCommand,
-    QueueCommand, WorkersArgs,
+pub(crate) use self::admin::{
+    BatchCommand, ChangeArgs, DeadArgs, DeadCommand, ExportArgs, FilterArgs, ImportArgs,
+    JobsCommand, KeyCommand, LogArgs, LookArgs, MigrateCommand, PageArgs, QueueCommand, State,
+    StateArgs, WorkersArgs,
 };
 use crate::settings::{
     BarePlatform, Format, Layer, Limit, LogFilter, Paths, Progress, Span, StoreAddress, flag,

@@ -8,6 +8,7 @@ mod credentials;
 mod demo;
 mod documents;
 mod enqueue;
+mod ids;
 mod keys;
 mod logging;
 mod output;

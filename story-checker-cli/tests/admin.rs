@@ -254,3 +254,33 @@ fn every_command_shows_examples() {
         assert!(stdout(&output).contains("Examples:"), "{command}");
     }
 }
+
+#[test]
+fn sessions_are_sealed_again_by_a_new_key_and_leave_only_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let cookie = ".instagram.com\tTRUE\t/\tTRUE\t2147483647\tsessionid\t12%3APLANTED\n";
+    fs::write(folder.join("cookies.txt"), format!("# Netscape HTTP Cookie File\n{cookie}"))
+        .unwrap();
+    told(folder, "worker --session cookies.txt --until-empty --quiet");
+    let rotated = told(folder, "key rotate --yes");
+    assert!(rotated.starts_with("1 session sealed with the first key"), "{rotated}");
+
+    // The old key is not needed any more.
+    let keys = fs::read_to_string(folder.join("jobs.db.key")).unwrap();
+    let first = keys.lines().find(|line| line.starts_with('k')).unwrap();
+    fs::write(folder.join("jobs.db.key"), format!("{first}\n")).unwrap();
+    told(folder, "export sealed.ndjson --with-secrets");
+    told(folder, "export bare.ndjson");
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    assert!(read("sealed.ndjson").contains(r#""sealed":""#));
+    assert!(!read("sealed.ndjson").contains("PLANTED") && !read("bare.ndjson").contains("sealed"));
+
+    let bare = told(folder, "import bare.ndjson --store sqlite:bare.db");
+    assert!(bare.contains("1 sessions came without their secrets and need a login"), "{bare}");
+    let output = on_store(folder, "import sealed.ndjson --store sqlite:other.db");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("which is not in the key ring"), "{}", stderr(&output));
+    let command = "import sealed.ndjson --store sqlite:same.db --key-file jobs.db.key";
+    assert_eq!(told(folder, command), "imported 1 sessions\n");
+}

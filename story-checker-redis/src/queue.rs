@@ -328,7 +328,11 @@ impl JobQueue for RedisJobQueue {
         next: Option<&ClaimRequest>,
     ) -> Result<(Vec<Settled>, Claimed)> {
         check_len(SETTLE.operation, settlements.len())?;
-        let parts = distinct(&settlements, |settlement| settlement.lease.id);
+        // In the order of ids, so that the script finds neighbours together.
+        let mut order: Vec<_> = (0..settlements.len()).collect();
+        order.sort_by_key(|index| settlements[*index].lease.id);
+        let sorted: Vec<_> = order.iter().map(|index| &settlements[*index]).collect();
+        let parts = distinct(&sorted, |settlement| settlement.lease.id);
         let last = parts.len() - 1;
         let (mut answers, mut claimed) =
             (Vec::with_capacity(settlements.len()), Claimed::default());
@@ -360,7 +364,14 @@ impl JobQueue for RedisJobQueue {
                 claimed = read_claim(&mut items, SETTLE.operation, request)?;
             }
         }
-        Ok((answers, claimed))
+        if answers.len() != order.len() {
+            return Err(corrupt(SETTLE.operation, "answers of another number"));
+        }
+        let mut in_order = vec![Settled::Gone; answers.len()];
+        for (index, answer) in order.into_iter().zip(answers) {
+            in_order[index] = answer;
+        }
+        Ok((in_order, claimed))
     }
 
     async fn beat(&self, beat: &Beat) -> Result<Vec<BeatReply>> {

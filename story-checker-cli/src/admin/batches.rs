@@ -1,13 +1,12 @@
 //! `story-checker batch`.
 
-use anyhow::Context;
 use serde_json::json;
 use story_checker_core::BatchId;
-use story_checker_core::queue::{Alter, BatchStats, JobQueue, Select, StatsQuery};
+use story_checker_core::queue::{Alter, BatchStats, Select, StatsQuery};
 
-use super::args::{BatchCommand, ChangeArgs, LookArgs, PageArgs};
-use super::ids::Prefix;
 use super::{Admin, counted, log, table, view};
+use crate::args::{BatchCommand, ChangeArgs, LookArgs, PageArgs};
+use crate::ids::Prefix;
 use crate::output::words::time;
 
 /// Runs one of the commands; returns the exit code.
@@ -60,17 +59,11 @@ fn row(admin: &Admin, batch: &BatchStats) -> Vec<String> {
     ]
 }
 
-/// What is known of one batch.
-pub(super) async fn stats(queue: &dyn JobQueue, id: BatchId) -> anyhow::Result<BatchStats> {
-    let stats = queue.stats(&StatsQuery::Batches(vec![id])).await?;
-    stats.batches.into_iter().next().with_context(|| format!("the batch {id} is gone"))
-}
-
 fn show(id: &Prefix, look: &LookArgs) -> anyhow::Result<u8> {
     let admin = Admin::new(&look.store, look.json)?;
     admin.run(async {
         let queue = admin.queue().await?;
-        let batch = stats(&*queue, id.batch(&*queue).await?).await?;
+        let batch = view::stats(&*queue, id.batch(&*queue).await?).await?;
         let text = || {
             table::pairs(&[
                 ("batch", batch.batch.to_string()),
@@ -98,7 +91,7 @@ fn alter(id: &Prefix, look: &LookArgs, alter: Alter, word: &str) -> anyhow::Resu
         let queue = admin.queue().await?;
         let id = id.batch(&*queue).await?;
         queue.alter(&Select::Batch(id), alter).await?;
-        let live = stats(&*queue, id).await?.counts.live();
+        let live = view::stats(&*queue, id).await?.counts.live();
         let json = || json!({"batch": id, "live": live});
         admin.answer(json, || format!("batch {id}: {word}; {} to go\n", counted(live, "job")))?;
         Ok(0)
@@ -110,7 +103,7 @@ fn cancel(id: &Prefix, change: &ChangeArgs) -> anyhow::Result<u8> {
     admin.run(async {
         let queue = admin.queue().await?;
         let id = id.batch(&*queue).await?;
-        let live = stats(&*queue, id).await?.counts.live();
+        let live = view::stats(&*queue, id).await?.counts.live();
         let what = format!("cancel {} of batch {id} in {}", counted(live, "job"), admin.address);
         admin.confirm(change.yes, &what)?;
         let altered = queue.alter(&Select::Batch(id), Alter::Cancel).await?;

@@ -7,11 +7,11 @@ use story_checker_core::queue::{
 };
 use story_checker_core::{JobId, Report, WorkerId};
 
-use super::args::{
+use super::{Admin, counted, table, view};
+use crate::args::{
     DeadArgs, DeadCommand, FilterArgs, JobsCommand, LookArgs, PageArgs, State, StateArgs,
 };
-use super::ids::Prefix;
-use super::{Admin, counted, table, view};
+use crate::ids::Prefix;
 use crate::output::words::{span, time};
 use crate::settings::Format;
 use crate::targets::Order;

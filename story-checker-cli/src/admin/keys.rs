@@ -8,8 +8,8 @@ use story_checker_core::queue::MAX_ITEMS;
 use story_checker_core::seal::Keyring;
 use story_checker_core::session::{PutReply, SessionStore};
 
-use super::args::{ChangeArgs, KeyCommand};
 use super::{Admin, counted};
+use crate::args::{ChangeArgs, KeyCommand};
 use crate::documents;
 use crate::keys;
 use crate::settings::{KEY_VARIABLE, StoreAddress};

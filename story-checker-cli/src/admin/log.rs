@@ -9,8 +9,8 @@ use story_checker_core::queue::{JobFilter, JobQueue, JobView, MAX_ITEMS};
 use story_checker_core::{BatchId, JobId, Report};
 use tokio::time::{Instant, sleep};
 
-use super::args::LogArgs;
-use super::{Admin, batches, counted, view};
+use super::{Admin, counted, view};
+use crate::args::LogArgs;
 use crate::output::{self, ReportWriter};
 use crate::targets::Order;
 
@@ -45,7 +45,7 @@ pub(super) fn log(args: &LogArgs) -> anyhow::Result<u8> {
             Err(error) if is_closed(&error) => return Ok(0),
             done => done.context("cannot write the reports")?,
         }
-        let batch = batches::stats(&*queue, id).await?;
+        let batch = view::stats(&*queue, id).await?;
         if log.silent > 0 {
             admin.voice.say(format_args!("{} ended without a report", counted(log.silent, "job")));
         }
@@ -81,7 +81,7 @@ impl Log<'_> {
         let mut seen = None;
         loop {
             // Counted before looking, so that what ends meanwhile is looked for again.
-            let counts = batches::stats(self.queue, self.batch).await?.counts;
+            let counts = view::stats(self.queue, self.batch).await?.counts;
             let started = Instant::now();
             if seen != Some(counts.ended()) {
                 self.catch_up().await?;

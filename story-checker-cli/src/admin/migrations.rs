@@ -8,7 +8,7 @@ use story_checker_core::ErrorKind;
 use story_checker_sqlite::{SqliteOptions, SqliteStore};
 
 use super::Admin;
-use super::args::MigrateCommand;
+use crate::args::MigrateCommand;
 use crate::settings::StoreAddress;
 
 /// Runs one of the commands; returns the exit code.

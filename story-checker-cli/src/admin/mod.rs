@@ -1,8 +1,6 @@
 //! Commands that look into a store and change it.
 
-mod args;
 mod batches;
-mod ids;
 mod jobs;
 mod keys;
 mod log;
@@ -20,10 +18,6 @@ use serde_json::Value;
 use story_checker_core::queue::JobQueue;
 use story_checker_core::{Clock, SystemClock, Timestamp};
 
-pub(crate) use self::args::{
-    BatchCommand, DeadCommand, ExportArgs, ImportArgs, JobsCommand, KeyCommand, MigrateCommand,
-    QueueCommand, WorkersArgs,
-};
 pub(crate) use self::batches::batch;
 pub(crate) use self::jobs::{dead, jobs};
 pub(crate) use self::keys::key;

@@ -14,7 +14,7 @@ use story_checker_core::seal::Keyring;
 use story_checker_core::transfer::{self, Counts, Imported};
 
 use super::Admin;
-use super::args::{ExportArgs, ImportArgs};
+use crate::args::{ExportArgs, ImportArgs};
 use crate::keys;
 use crate::settings::Shown;
 use crate::stores::{self, StoreOptions, Stores};

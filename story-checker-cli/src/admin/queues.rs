@@ -8,8 +8,8 @@ use story_checker_core::queue::{
     JobFilter, JobView, MAX_ITEMS, QueueControl, QueueName, QueueStats, StatsQuery, WorkerStats,
 };
 
-use super::args::{LookArgs, QueueCommand, WorkersArgs};
 use super::{Admin, jobs, view};
+use crate::args::{LookArgs, QueueCommand, WorkersArgs};
 
 /// Workers beat several times a minute: one that is silent for longer is gone, or stands still.
 const SILENT: Duration = Duration::from_secs(60);

@@ -1,7 +1,9 @@
 //! Jobs and batches as JSON and as words.
 
+use anyhow::Context;
 use serde_json::{Value, json};
-use story_checker_core::queue::{BatchStats, JobCounts, JobState, JobView};
+use story_checker_core::BatchId;
+use story_checker_core::queue::{BatchStats, JobCounts, JobQueue, JobState, JobView, StatsQuery};
 
 /// A word for a state.
 pub(super) const fn word(state: JobState) -> &'static str {
@@ -82,4 +84,10 @@ pub(super) fn spelled(counts: &JobCounts) -> String {
     ];
     let words = words.iter().filter(|(count, _)| *count > 0);
     words.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+}
+
+/// What is known of one batch.
+pub(super) async fn stats(queue: &dyn JobQueue, id: BatchId) -> anyhow::Result<BatchStats> {
+    let stats = queue.stats(&StatsQuery::Batches(vec![id])).await?;
+    stats.batches.into_iter().next().with_context(|| format!("the batch {id} is gone"))
 }

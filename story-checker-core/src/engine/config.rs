@@ -25,7 +25,8 @@ pub struct EngineConfig {
     pub patience: Duration,
     /// How often and how patiently to try.
     pub retry: RetryPolicy,
-    /// A job is dead once its worker has died with it so many times. Default 3.
+    /// A job is dead once its worker has died with it so many times. Default 3. The last of these
+    /// tries goes alone, so that a job that kills its worker does not take others along.
     pub max_crashes: u32,
     /// How long a session rests after a fault without a hint. Default 11 min.
     pub session_rest: Duration,

@@ -71,12 +71,13 @@ mod proxies;
 mod run;
 mod running;
 mod shared;
+mod suspects;
 mod tasks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -88,7 +89,7 @@ pub use self::job::{check_job, check_queue, read_check};
 use self::lane::Lane;
 use self::pool::Pool;
 use self::running::Running;
-use self::shared::{Counters, Ride, Shared, Space};
+use self::shared::{Counters, Shared, Space};
 use crate::cache::{Cache, InMemoryCache};
 use crate::checker::Checker;
 use crate::clock::{Clock, SystemClock};
@@ -286,8 +287,8 @@ impl EngineBuilder {
             checks: TaskTracker::new(),
             counters: Counters::default(),
             paused: AtomicBool::new(false),
+            last_try: Arc::new(Semaphore::new(1)),
             wake: Notify::new(),
-            ride: Ride::default(),
             space: Space::default(),
             stop: CancellationToken::new(),
             abort,

@@ -1,8 +1,8 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -15,7 +15,7 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::gate::Gate;
 use crate::id::{IdSource, WorkerId};
-use crate::queue::{ClaimRequest, ClaimedJob, JobQueue, Settlement};
+use crate::queue::{JobQueue, Settlement};
 
 /// What the engine's tasks share.
 #[derive(Debug)]
@@ -36,60 +36,16 @@ pub(super) struct Shared {
     pub(super) checks: TaskTracker,
     pub(super) counters: Counters,
     pub(super) paused: AtomicBool,
+    /// Of the jobs that are dead once their worker dies again, one runs at a time.
+    pub(super) last_try: Arc<Semaphore>,
     /// Something may go that could not before: a pair is back, the pause is over.
     pub(super) wake: Notify,
-    /// Settlements and claims in one.
-    pub(super) ride: Ride,
     /// The queue has become shorter.
     pub(super) space: Space,
     /// No more claims.
     pub(super) stop: CancellationToken,
     /// No more waiting for anything.
     pub(super) abort: CancellationToken,
-}
-
-/// A claim that goes with the next settlements: one round trip for both.
-#[derive(Debug, Default)]
-pub(super) struct Ride(Mutex<Leaving>);
-
-/// Who asks, and where the answer goes.
-type Passenger = (ClaimRequest, oneshot::Sender<Vec<ClaimedJob>>);
-
-#[derive(Debug, Default)]
-struct Leaving {
-    soon: bool,
-    passenger: Option<Passenger>,
-}
-
-impl Ride {
-    fn lock(&self) -> MutexGuard<'_, Leaving> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Settlements will go in a moment.
-    pub(super) fn announce(&self) {
-        self.lock().soon = true;
-    }
-
-    /// They go now, with the claim that has joined them.
-    pub(super) fn leave(&self) -> Option<Passenger> {
-        std::mem::take(&mut *self.lock()).passenger
-    }
-
-    /// Lets a claim go with settlements that are about to. None if there are none; no answer if
-    /// they could not be stored.
-    pub(super) fn join(
-        &self,
-        request: &ClaimRequest,
-    ) -> Option<oneshot::Receiver<Vec<ClaimedJob>>> {
-        let mut leaving = self.lock();
-        if !leaving.soon || leaving.passenger.is_some() {
-            return None;
-        }
-        let (sender, answer) = oneshot::channel();
-        leaving.passenger = Some((request.clone(), sender));
-        Some(answer)
-    }
 }
 
 /// How much shorter the queue has become since somebody found it full.
@@ -182,36 +138,5 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.0.groups.fetch_sub(1, Ordering::AcqRel);
         self.0.wake.notify_one();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request() -> ClaimRequest {
-        ClaimRequest::new(Vec::new(), WorkerId::from("w"), Duration::from_secs(1))
-    }
-
-    #[tokio::test]
-    async fn a_claim_joins_settlements_that_are_about_to_go_and_no_others() {
-        let ride = Ride::default();
-        assert!(ride.join(&request()).is_none(), "nothing goes");
-        ride.announce();
-        let answer = ride.join(&request()).unwrap();
-        assert!(ride.join(&request()).is_none(), "one claim a trip");
-        let (_, sender) = ride.leave().unwrap();
-        assert!(ride.join(&request()).is_none(), "they have gone");
-        sender.send(Vec::new()).unwrap();
-        assert!(answer.await.unwrap().is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_claim_whose_settlements_were_not_stored_hears_of_it() {
-        let ride = Ride::default();
-        ride.announce();
-        let answer = ride.join(&request()).unwrap();
-        drop(ride.leave());
-        assert!(answer.await.is_err());
     }
 }

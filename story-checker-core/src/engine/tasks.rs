@@ -13,9 +13,10 @@ use super::event::Event;
 use super::lane::Lane;
 use super::run::{give_up, run};
 use super::shared::{Settlements, Settling, Shared, Slot, count};
+use super::suspects::single_out;
 use crate::clock::Timestamp;
 use crate::error::{Certainty, Result};
-use crate::queue::{ClaimRequest, ClaimedJob, MAX_ITEMS, Settled};
+use crate::queue::{ClaimRequest, MAX_ITEMS, Settled};
 use crate::report::Verdict;
 
 /// How often to look for jobs that are too late, at the least.
@@ -151,22 +152,30 @@ async fn serve(shared: &Arc<Shared>, line: &mut Line, settlements: &Settlements)
     let want = (pairs.len() * lane.max_batch).min(MAX_ITEMS);
     let wants = vec![(lane.queue.clone(), want)];
     let request = ClaimRequest::new(wants, shared.worker.clone(), shared.config.lease);
-    let jobs = claim(shared, &request).await?;
+    let mut jobs = shared.queue.claim(&request).await?.jobs;
     let full = jobs.len() == want;
-    let mut jobs = jobs.into_iter();
     let mut groups = 0;
-    while jobs.len() > 0
-        && let Some(pair) = pairs.pop()
-    {
-        let group = jobs.by_ref().take(lane.max_batch).collect();
+    let mut go = |pair, group, turn| {
         let slot = Slot::take(shared);
         let check = run(Arc::clone(shared), Arc::clone(lane), pair, group, settlements.clone());
         // Boxed here: spawning moves a future half a dozen times, and this one is 2 kB.
         shared.checks.spawn(Box::pin(async move {
             check.await;
-            drop(slot);
+            drop((slot, turn));
         }));
         groups += 1;
+    };
+    let room = (pairs.len() - 1) * lane.max_batch;
+    if let Some((suspect, turn)) = single_out(shared, &mut jobs, room, settlements).await
+        && let Some(pair) = pairs.pop()
+    {
+        go(pair, vec![suspect], Some(turn));
+    }
+    let mut jobs = jobs.into_iter();
+    while jobs.len() > 0
+        && let Some(pair) = pairs.pop()
+    {
+        go(pair, jobs.by_ref().take(lane.max_batch).collect(), None);
     }
     line.dry = !full;
     line.appetite = if full {
@@ -175,16 +184,6 @@ async fn serve(shared: &Arc<Shared>, line: &mut Line, settlements: &Settlements)
         groups.max(1)
     };
     Ok(full)
-}
-
-/// Claims, together with settlements that are about to be stored if there are any.
-async fn claim(shared: &Shared, request: &ClaimRequest) -> Result<Vec<ClaimedJob>> {
-    if let Some(answer) = shared.ride.join(request)
-        && let Ok(jobs) = answer.await
-    {
-        return Ok(jobs);
-    }
-    Ok(shared.queue.claim(request).await?.jobs)
 }
 
 /// Ends jobs whose deadline has passed, or will before anything can go.
@@ -253,8 +252,7 @@ async fn look(shared: &Shared, lanes: &mut [Line], hurry: bool) -> Result<()> {
 async fn settle(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Vec<Settling>>) {
     let mut queue: Vec<Settling> = Vec::new();
     while let Some(first) = inbox.recv().await {
-        shared.ride.announce();
-        // The checks that end now come along, and the dispatcher's claim for those to follow.
+        // The checks that end now come along.
         tokio::task::yield_now().await;
         queue.extend(first);
         while queue.len() < MAX_ITEMS
@@ -274,18 +272,9 @@ async fn settle_batch(shared: &Shared, batch: Vec<Settling>) {
         batch.into_iter().map(|one| (one.settlement, one.event)).unzip();
     let leases: Vec<_> = settlements.iter().map(|settlement| settlement.lease).collect();
     let mut pause = Pause::default();
-    let mut ride = shared.ride.leave();
     let replies = loop {
-        // Only the first try claims: if it fails, the dispatcher sees for itself what is wrong.
-        let (next, answer) = ride.take().unzip();
-        match shared.queue.settle(settlements.clone(), next.as_ref()).await {
-            Ok((replies, claimed)) => {
-                if let Some(answer) = answer {
-                    // It waits for nothing else.
-                    _ = answer.send(claimed.jobs);
-                }
-                break replies;
-            }
+        match shared.queue.settle(settlements.clone(), None).await {
+            Ok((replies, _)) => break replies,
             Err(error) => {
                 let give_up =
                     error.certainty() == Certainty::Permanent || shared.abort.is_cancelled();

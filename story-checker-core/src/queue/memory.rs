@@ -16,6 +16,8 @@ use super::{
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::id::JobId;
+#[cfg(feature = "testing")]
+use crate::queue::JobLease;
 
 /// Jobs in this process's memory: gone when it ends. It is also the model that every other store
 /// is compared with.
@@ -37,6 +39,13 @@ impl InMemoryJobQueue {
     #[must_use]
     pub fn with_retention(clock: Arc<dyn Clock>, retention: Retention) -> Self {
         Self { clock, state: Mutex::new(State::new(retention)), changed: Notify::new() }
+    }
+
+    /// Leases exactly these waiting jobs: as the model of a store that has chosen them.
+    #[cfg(feature = "testing")]
+    pub(crate) fn grant_these(&self, ids: &[JobId], request: &ClaimRequest) -> Vec<JobLease> {
+        let now = self.clock.now();
+        self.lock().grant_these(ids, request, now)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -3,10 +3,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::cache::CacheFixture;
 use super::clock::ManualClock;
+use super::proxies::ProxyFixture;
 use super::queue::QueueFixture;
-use crate::clock::Clock;
+use super::sessions::SessionFixture;
+use crate::cache::{Cache, InMemoryCache};
+use crate::clock::{Clock, Timestamp};
+use crate::proxy::{Proxy, ProxySource, StaticProxySource};
 use crate::queue::{InMemoryJobQueue, JobQueue, Retention};
+use crate::session::{InMemorySessionStore, SessionStore};
 
 /// The adapters in memory, on a clock that stands still.
 #[derive(Debug, Default)]
@@ -36,5 +42,38 @@ impl QueueFixture for InMemoryFixture {
 
     async fn advance(&self, span: Duration) {
         self.clock.advance(span);
+    }
+}
+
+#[async_trait]
+impl SessionFixture for InMemoryFixture {
+    async fn sessions(&self) -> Arc<dyn SessionStore> {
+        Arc::new(InMemorySessionStore::new(self.clock()))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn advance_sessions(&self, span: Duration) {
+        self.clock.advance(span);
+    }
+}
+
+#[async_trait]
+impl CacheFixture for InMemoryFixture {
+    async fn cache(&self) -> Arc<dyn Cache> {
+        Arc::new(InMemoryCache::new(self.clock()))
+    }
+
+    async fn advance_cache(&self, span: Duration) {
+        self.clock.advance(span);
+    }
+}
+
+#[async_trait]
+impl ProxyFixture for InMemoryFixture {
+    async fn proxies(&self, proxies: Vec<Proxy>) -> Arc<dyn ProxySource> {
+        Arc::new(StaticProxySource::new(proxies))
     }
 }

@@ -13,12 +13,17 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a broken promise")]
 #![expect(clippy::missing_panics_doc, reason = "a case panics exactly if its promise is broken")]
 
+pub mod cache;
 mod clock;
 mod faulty;
 mod memory;
+pub mod proxies;
 pub mod queue;
+pub mod sessions;
 
 use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
 
 pub use self::clock::ManualClock;
 pub use self::faulty::{Faulty, Mishap, Plan};
@@ -35,12 +40,18 @@ const LIMIT: Duration = Duration::from_secs(180);
 ///
 /// # Panics
 /// If the case panics, or takes longer than three minutes.
-pub fn run(case: impl Future<Output = ()>) {
+pub fn run(case: LocalBoxFuture<'_, ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let limited = runtime.block_on(async { tokio::time::timeout(LIMIT, case).await });
     // A store that hangs in a blocking thread must not hang the test.
     runtime.shutdown_background();
     assert!(limited.is_ok(), "the case took longer than {LIMIT:?}");
+}
+
+/// The case with this name.
+fn find<C: Copy>(cases: &[(&str, C)], name: &str) -> C {
+    let found = cases.iter().find(|(known, _)| *known == name);
+    found.unwrap_or_else(|| panic!("there is no case {name}")).1
 }
 
 /// Whether two times are the same, but for what a clock may have run by itself.
@@ -74,19 +85,23 @@ impl Scale {
     }
 }
 
-/// Makes a `#[test]` of each case.
+/// Makes a `#[test]` of each case. It goes by name, so that a case is compiled once and not in every
+/// crate that runs it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! conformance_tests {
-    (($fixture:expr) $suite:ident $($module:ident { $($case:ident)* })*) => {$($(
+    (($fixture:expr) $suite:ident $($module:ident { $($case:ident)* })*) => {
+        $crate::conformance_tests! { ($fixture) $suite $($($case)*)* }
+    };
+    (($fixture:expr) $suite:ident $($case:ident)*) => {$(
         #[test]
         fn $case() {
-            $crate::testing::run(async {
+            $crate::testing::run(::std::boxed::Box::pin(async {
                 let fixture = $fixture;
-                $crate::testing::$suite::$module::$case(&fixture).await;
-            });
+                $crate::testing::$suite::case(stringify!($case))(&fixture).await;
+            }));
         }
-    )*)*};
+    )*};
 }
 
 /// Makes a list of the cases with their names.
@@ -97,5 +112,10 @@ macro_rules! conformance_list {
         &[$($((stringify!($case), |fixture| {
             Box::pin($crate::testing::$suite::$module::$case(fixture))
         })),*),*]
+    };
+    (() $suite:ident $($case:ident)*) => {
+        &[$((stringify!($case), |fixture| {
+            Box::pin($crate::testing::$suite::$case(fixture))
+        })),*]
     };
 }

@@ -248,6 +248,10 @@ local function claim(first)
         soon = soon and tonumber(soon)
         if soon and soon > now and (not next_at or soon < next_at) then next_at = soon end
     end
+    if #leases > 0 and call('EXISTS', P .. 'l') == 0 then
+        -- A long value makes Redis look up the fields of a hash, however few, instead of searching.
+        call('HSET', P .. 'l', '', string.rep(' ', 128))
+    end
     many('HSET', P .. 'l', leases, 2)
     many('ZADD', P .. 't', times, 2)
     if #all > 0 then holders[worker] = (holders[worker] or 0) + #all end

@@ -239,6 +239,28 @@ local function finish(id, job, state)
     changed[number] = true
 end
 
+-- Ends a leased job as done, without a table of everything: the usual way.
+local freed = {}
+local function finish_done(id, value, fence, result)
+    local line, flags, tail = sub(value, 3, 9), byte(value, 2), nil
+    if flags >= 4 then
+        local _, payload, unique, note = cut('>I6I4I4I4', value, 47)
+        if unique > 0 then push(freed, sub(line, 1, 2), sub(value, 65 + payload, 64 + payload + unique)) end
+        tail = sub(value, 47, 64 + payload + unique + note)
+    elseif result == '' then
+        tail = sub(value, 47)
+    else
+        flags = flags + 4
+        tail = pack('>I6I4I4I4', 0, #value - 46, 0, 0) .. sub(value, 47)
+    end
+    local at = pack('>I6', now)
+    stored[#stored + 1] = P .. 'j' .. id
+    stored[#stored + 1] = 'D' .. string.char(flags) .. sub(value, 3, 22) .. fence .. sub(value, 29, 40) .. at .. tail .. result
+    logs.d[#logs.d + 1] = at .. id
+    count(line, 'd', 1)
+    changed[sub(line, 3, 6)] = true
+end
+
 local function store(id, job)
     stored[#stored + 1] = P .. 'j' .. id
     stored[#stored + 1] = format(job)
@@ -260,6 +282,8 @@ local function flush()
     end
     for queue, list in pairs(deadlines) do many('ZADD', P .. 'e' .. queue, list, 2) end
     for log, list in pairs(logs) do many('RPUSH', P .. log, list) end
+    for queue, list in pairs(freed) do many('HDEL', P .. 'u' .. queue, list) end
+    freed = {}
     backs, plans, deadlines, stored, logs = {}, {}, {}, {}, { d = {}, x = {} }
 end
 
@@ -317,16 +341,38 @@ local function index_add(ids, growing)
     put()
 end
 
+-- Removes `ids[from]` to `ids[to]`. Ids in their order lie in few lists, so the ends of a part tell
+-- where all of it lies; if that was wrong, each is looked for.
+local function index_drop_part(ids, from, to, runs)
+    local first, last = bucket_of(ids[from]), bucket_of(ids[to])
+    if not first or not last then return end
+    if first == last then
+        local key = P .. 'i' .. first
+        if call('ZREM', key, unpack(ids, from, to)) < to - from + 1 and from < to then
+            for n = from, to do
+                local start = bucket_of(ids[n])
+                if start then
+                    call('ZREM', P .. 'i' .. start, ids[n])
+                    runs[start] = true
+                end
+            end
+        end
+        runs[first] = true
+    elseif from + 1 == to then
+        index_drop_part(ids, from, from, runs)
+        index_drop_part(ids, to, to, runs)
+    else
+        local middle = floor((from + to) / 2)
+        index_drop_part(ids, from, middle, runs)
+        index_drop_part(ids, middle + 1, to, runs)
+    end
+end
+
 local function index_drop(ids)
     local runs = {}
-    for n = 1, #ids do
-        local start = bucket_of(ids[n])
-        if start then push(runs, start, ids[n]) end
-    end
-    for start, run in pairs(runs) do
-        local key = P .. 'i' .. start
-        many('ZREM', key, run)
-        if call('EXISTS', key) == 0 then call('ZREM', P .. 'i', start) end
+    for from = 1, #ids, 128 do index_drop_part(ids, from, min(from + 127, #ids), runs) end
+    for start in pairs(runs) do
+        if call('EXISTS', P .. 'i' .. start) == 0 then call('ZREM', P .. 'i', start) end
     end
 end
 

@@ -43,15 +43,15 @@ if #rest > 0 then
         local head, text = argv[2 * rest[n] + 1], argv[2 * rest[n] + 2]
         if not value then
             answers[rest[n]] = 'g'
+        elseif byte(head, 23) == 68 then
+            -- A result of an earlier end goes with a replay, so there is none to replace.
+            finish_done(id, value, sub(head, 17, 22), text)
         else
             local job, record = parse(value), records[rest[n]]
             local reason, after = cut('>BI6', head, 24)
             local outcome = sub(head, 23, 23)
             job.fence = cut('>I6', record, 2)
-            if outcome == 'D' then
-                if text ~= '' then job.result = text end
-                finish(id, job, 'D')
-            elseif outcome == 'F' then
+            if outcome == 'F' then
                 job.result, job.reason = text, reason
                 finish(id, job, 'F')
             elseif outcome == 'C' or is_cancelled(record) then

@@ -37,6 +37,8 @@ pub(super) struct State {
     /// are gone are skipped.
     done_log: VecDeque<(Timestamp, JobId)>,
     dead_log: VecDeque<(Timestamp, JobId)>,
+    /// Ended rows, apart from entries that are skipped: done ones, and the others.
+    kept: [usize; 2],
     /// The last sign of life of each worker.
     workers: BTreeMap<WorkerId, Timestamp>,
     sequence: u64,
@@ -206,6 +208,7 @@ impl State {
             leases: BTreeSet::new(),
             done_log: VecDeque::new(),
             dead_log: VecDeque::new(),
+            kept: [0; 2],
             workers: BTreeMap::new(),
             sequence: 0,
         }
@@ -472,6 +475,26 @@ impl State {
         claimed
     }
 
+    /// Leases exactly these rows, if they wait.
+    #[cfg(feature = "testing")]
+    pub(super) fn grant_these(
+        &mut self,
+        ids: &[JobId],
+        request: &ClaimRequest,
+        now: Timestamp,
+    ) -> Vec<JobLease> {
+        self.alive(&request.worker, now);
+        for queue in 0..self.queues.len() {
+            self.promote(queue, usize::MAX, now);
+        }
+        let rows: Vec<_> = ids.iter().filter_map(|id| self.by_id.get(id).copied()).collect();
+        let mut grant = |row| {
+            self.take_out_of_line(row);
+            self.grant(row, request, now).lease
+        };
+        rows.into_iter().map(&mut grant).collect()
+    }
+
     fn claim_ready(
         &mut self,
         queue: usize,
@@ -631,6 +654,7 @@ impl State {
         }
         let log = if state == JobState::Done { &mut self.done_log } else { &mut self.dead_log };
         log.push_back((now, id));
+        self.kept[usize::from(state != JobState::Done)] += 1;
     }
 
     pub(super) fn renew(&mut self, lease: JobLease, until: Timestamp) -> BeatReply {
@@ -709,7 +733,8 @@ impl State {
             while pruned < budget {
                 let log = if state_is_done { &mut self.done_log } else { &mut self.dead_log };
                 let Some(&(at, id)) = log.front() else { break };
-                if log.len() <= keep && at + age > now {
+                let kept = self.kept[usize::from(!state_is_done)];
+                if kept <= keep && at + age > now {
                     break;
                 }
                 log.pop_front();
@@ -728,6 +753,7 @@ impl State {
     fn drop_row(&mut self, row: usize, now: Timestamp) {
         let row = self.rows.remove(row);
         self.by_id.remove(&row.id);
+        self.kept[usize::from(row.state != JobState::Done)] -= 1;
         if let Some(index) = row.batch {
             let batch = &mut self.batches[index];
             batch.rows -= 1;

@@ -1,13 +1,15 @@
-use std::collections::{BTreeMap, HashSet};
+//! What is special to the queue in memory; its promises are in the suite.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use tokio::time::advance;
 
 use super::*;
-use crate::clock::{SystemClock, Timestamp, VirtualClock};
-use crate::id::{BatchId, Fence, IdSource};
-use crate::queue::{BeatReply, ClaimedJob, JobLease, JobPast, JobState, Outcome};
+use crate::clock::{Timestamp, VirtualClock};
+use crate::id::{BatchId, IdSource};
+use crate::queue::{ClaimedJob, JobLease, JobState, Outcome};
 use crate::retry::DeadReason;
 
 const START: Timestamp = Timestamp::from_secs(1_795_251_600);
@@ -20,12 +22,8 @@ struct Bench {
 }
 
 fn bench() -> Bench {
-    bench_with(Retention::default())
-}
-
-fn bench_with(retention: Retention) -> Bench {
     let clock = Arc::new(VirtualClock::starting_at(START));
-    let queue = InMemoryJobQueue::with_retention(clock, retention);
+    let queue = InMemoryJobQueue::new(clock);
     Bench { queue: Arc::new(queue), ids: IdSource::new(Some(1)) }
 }
 
@@ -52,347 +50,15 @@ impl Bench {
         id
     }
 
-    async fn add_many(&self, batch: Option<BatchId>, payloads: &[&str]) {
-        let jobs = payloads.iter().map(|payload| NewJob { batch, ..self.job(payload) });
-        let replies = self.queue.enqueue(jobs.collect()).await.unwrap();
-        assert!(replies.iter().all(|reply| *reply == Enqueued::Inserted));
-    }
-
     async fn claim(&self, max: usize) -> Vec<ClaimedJob> {
         let request = ClaimRequest::new(vec![(name(), max)], "w".into(), LEASE);
         self.queue.claim(&request).await.unwrap().jobs
-    }
-
-    async fn claim_payloads(&self, max: usize) -> Vec<String> {
-        let text = |job: ClaimedJob| String::from_utf8(job.payload.to_vec()).unwrap();
-        self.claim(max).await.into_iter().map(text).collect()
     }
 
     async fn settle(&self, lease: JobLease, outcome: Outcome) -> Settled {
         let settlement = Settlement::new(lease, outcome);
         self.queue.settle(vec![settlement], None).await.unwrap().0[0]
     }
-
-    async fn state(&self, id: JobId) -> Option<JobState> {
-        self.queue.get(&[id]).await.unwrap()[0].as_ref().map(|view| view.state)
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_empty_claim_is_empty_and_payloads_come_back_as_they_were() {
-    let bench = bench();
-    assert!(bench.claim(10).await.is_empty());
-    let odd = "ünïcode\0 and nul";
-    bench.add(bench.job(odd)).await;
-    bench.add(NewJob { payload: Bytes::from(vec![7; 1 << 20]), ..bench.job("") }).await;
-    let jobs = bench.claim(10).await;
-    assert_eq!(jobs[0].payload, odd);
-    assert_eq!(jobs[1].payload.len(), 1 << 20);
-    assert_eq!((jobs[0].attempt, jobs[0].crashes, jobs[0].deferrals), (0, 0, 0));
-    assert!(bench.claim(10).await.is_empty(), "leased jobs are hidden");
-}
-
-#[tokio::test(start_paused = true)]
-async fn priority_first_then_the_batches_in_turn_each_first_in_first_out() {
-    let bench = bench();
-    let (big, small) = (bench.batch(), bench.batch());
-    bench.add_many(Some(big), &["big1", "big2", "big3", "big4"]).await;
-    bench.add_many(Some(small), &["small1", "small2"]).await;
-    bench.add(NewJob { priority: 0, ..bench.job("urgent") }).await;
-    bench.add(NewJob { priority: 255, ..bench.job("last") }).await;
-    let order = bench.claim_payloads(20).await;
-    assert_eq!(
-        order,
-        ["urgent", "big1", "small1", "big2", "small2", "big3", "big4", "last"].map(String::from)
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn delays_are_kept_and_the_next_due_time_is_told() {
-    let bench = bench();
-    bench.add(NewJob { delay: SECOND, ..bench.job("later") }).await;
-    let request = ClaimRequest::new(vec![(name(), 5)], "w".into(), LEASE);
-    let claimed = bench.queue.claim(&request).await.unwrap();
-    assert!(claimed.jobs.is_empty());
-    assert_eq!(claimed.next_at, Some(START + SECOND));
-    advance(SECOND).await;
-    assert_eq!(bench.claim_payloads(5).await, ["later"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_same_id_or_the_same_live_key_is_a_duplicate() {
-    let bench = bench();
-    let unique = Some(Bytes::from_static(b"instagram/account/tea"));
-    let first = NewJob { unique: unique.clone(), ..bench.job("tea") };
-    let id = bench.add(first.clone()).await;
-    let twin = NewJob { unique: unique.clone(), ..bench.job("tea") };
-    let duplicate = Enqueued::Duplicate { existing: id };
-    assert_eq!(bench.queue.enqueue(vec![first, twin.clone()]).await.unwrap(), [duplicate; 2]);
-    let lease = bench.claim(1).await[0].lease;
-    assert_eq!(
-        bench.queue.enqueue(vec![twin.clone()]).await.unwrap(),
-        [duplicate],
-        "leased is live"
-    );
-    bench.settle(lease, done()).await;
-    bench.add(twin).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_full_queue_says_so_item_by_item_and_takes_again_later() {
-    let bench = bench();
-    let control = QueueControl { max_len: Some(Some(2)), ..QueueControl::default() };
-    bench.queue.configure(&name(), control).await.unwrap();
-    let jobs = ["a", "b", "c"].map(|payload| bench.job(payload));
-    let replies = bench.queue.enqueue(jobs.to_vec()).await.unwrap();
-    assert_eq!(replies, [Enqueued::Inserted, Enqueued::Inserted, Enqueued::Full]);
-    let lease = bench.claim(1).await[0].lease;
-    bench.settle(lease, done()).await;
-    bench.add(jobs[2].clone()).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn settling_is_fenced_and_a_repeated_settlement_says_so() {
-    let bench = bench();
-    let id = bench.add(bench.job("a")).await;
-    let first = bench.claim(1).await[0].lease;
-    advance(LEASE).await;
-    assert_eq!(bench.queue.maintain(10).await.unwrap().reaped, 1);
-    let second = bench.claim(1).await.remove(0);
-    assert_eq!(second.crashes, 1, "a lease that ran out counts as a crash");
-    assert!(second.lease.fence > first.fence);
-    assert_eq!(bench.settle(first, done()).await, Settled::Stale);
-    assert_eq!(bench.state(id).await, Some(JobState::Leased), "the stale one changed nothing");
-    assert_eq!(bench.settle(second.lease, done()).await, Settled::Applied);
-    let again = Outcome::Retry { after: SECOND, note: String::new() };
-    assert_eq!(bench.settle(second.lease, again).await, Settled::AlreadyDone);
-    assert_eq!(bench.state(id).await, Some(JobState::Done), "the first outcome stands");
-    let ghost = JobLease::new(bench.ids.job(START), Fence::new(1));
-    assert_eq!(bench.settle(ghost, done()).await, Settled::Gone);
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_bad_settlement_does_not_spoil_the_others() {
-    let bench = bench();
-    bench.add_many(None, &["a", "b"]).await;
-    let jobs = bench.claim(2).await;
-    let ghost = JobLease::new(bench.ids.job(START), Fence::new(1));
-    let all = [jobs[0].lease, ghost, jobs[1].lease].map(|lease| Settlement::new(lease, done()));
-    let next = ClaimRequest::new(vec![(name(), 1)], "w".into(), LEASE);
-    bench.add(bench.job("c")).await;
-    let (settled, claimed) = bench.queue.settle(all.to_vec(), Some(&next)).await.unwrap();
-    assert_eq!(settled, [Settled::Applied, Settled::Gone, Settled::Applied]);
-    assert_eq!(claimed.jobs[0].payload, "c", "settle and claim in one call");
-}
-
-#[tokio::test(start_paused = true)]
-async fn attempts_deferrals_and_releases_are_counted_apart() {
-    let bench = bench();
-    let id = bench.add(bench.job("a")).await;
-    let note = || "why".to_owned();
-    for outcome in [
-        Outcome::Retry { after: SECOND, note: note() },
-        Outcome::Defer { after: SECOND, note: note() },
-        Outcome::Defer { after: SECOND, note: note() },
-        Outcome::Release { after: SECOND },
-    ] {
-        let lease = bench.claim(1).await[0].lease;
-        assert_eq!(bench.settle(lease, outcome).await, Settled::Applied);
-        assert!(bench.claim(1).await.is_empty(), "it is not due yet");
-        advance(SECOND).await;
-    }
-    let job = bench.claim(1).await.remove(0);
-    assert_eq!((job.attempt, job.deferrals, job.crashes), (1, 2, 0));
-    assert_eq!(job.lease.fence, Fence::new(5), "every claim raises the fence");
-    let view = bench.queue.get(&[id]).await.unwrap().remove(0).unwrap();
-    assert_eq!((view.note.as_str(), view.worker), ("why", Some("w".into())));
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_beat_keeps_leases_and_brings_cancellations() {
-    let bench = bench();
-    bench.add_many(None, &["a", "b"]).await;
-    let leases: Vec<_> = bench.claim(2).await.iter().map(|job| job.lease).collect();
-    let beat = Beat::new("w".into(), LEASE, leases.clone());
-    for _ in 0..5 {
-        advance(LEASE / 2).await;
-        assert_eq!(bench.queue.beat(&beat).await.unwrap(), [BeatReply::Held; 2]);
-        assert_eq!(bench.queue.maintain(10).await.unwrap().reaped, 0);
-    }
-    let select = Select::Jobs(vec![leases[0].id]);
-    bench.queue.alter(&select, Alter::Cancel).await.unwrap();
-    assert_eq!(bench.queue.beat(&beat).await.unwrap(), [BeatReply::Cancel, BeatReply::Held]);
-    let retry = Outcome::Retry { after: SECOND, note: String::new() };
-    bench.settle(leases[0], retry).await;
-    assert_eq!(bench.state(leases[0].id).await, Some(JobState::Cancelled), "never tried again");
-    advance(LEASE).await;
-    bench.queue.maintain(10).await.unwrap();
-    assert_eq!(bench.queue.beat(&beat).await.unwrap(), [BeatReply::Stale; 2]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_cancelled_batch_ends_at_once_in_every_count() {
-    let bench = bench();
-    let batch = bench.batch();
-    bench.add_many(Some(batch), &["a", "b", "c"]).await;
-    bench.add(NewJob { batch: Some(batch), delay: SECOND, ..bench.job("later") }).await;
-    bench.add(bench.job("other")).await;
-    let running = bench.claim(1).await.remove(0);
-    let altered = bench.queue.alter(&Select::Batch(batch), Alter::Cancel).await.unwrap();
-    assert_eq!(altered.changed, 4);
-    let counts =
-        bench.queue.stats(&StatsQuery::Batches(vec![batch])).await.unwrap().batches[0].counts;
-    assert_eq!((counts.cancelled, counts.leased, counts.total()), (3, 1, 4));
-    assert_eq!(bench.claim_payloads(9).await, ["other"]);
-    assert_eq!(
-        bench.settle(running.lease, done()).await,
-        Settled::Applied,
-        "a finished answer counts"
-    );
-
-    let late = NewJob { batch: Some(batch), ..bench.job("too late") };
-    let late = bench.add(late).await;
-    assert_eq!(bench.state(late).await, Some(JobState::Cancelled));
-    advance(SECOND).await;
-    assert!(bench.claim(9).await.is_empty());
-    bench.queue.maintain(100).await.unwrap();
-    let filter = JobFilter::batch(batch).with_state(JobState::Cancelled);
-    assert_eq!(bench.queue.list(&filter, None, 10).await.unwrap().jobs.len(), 4);
-    let again = bench.queue.alter(&Select::Batch(batch), Alter::Cancel).await.unwrap();
-    assert_eq!(again.changed, 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn pausing_holds_back_a_batch_or_a_queue_only() {
-    let bench = bench();
-    let batch = bench.batch();
-    bench.add_many(Some(batch), &["held"]).await;
-    bench.add(bench.job("free")).await;
-    bench.queue.alter(&Select::Batch(batch), Alter::Pause).await.unwrap();
-    assert_eq!(bench.claim_payloads(9).await, ["free"]);
-    let before = tokio::time::Instant::now();
-    bench.queue.wait(&[name()], SECOND).await.unwrap();
-    assert_eq!(before.elapsed(), SECOND, "held jobs wake nobody");
-    bench.queue.alter(&Select::Batch(batch), Alter::Resume).await.unwrap();
-
-    let pause = |paused| QueueControl { paused: Some(paused), ..QueueControl::default() };
-    bench.queue.configure(&name(), pause(true)).await.unwrap();
-    assert!(bench.claim(9).await.is_empty());
-    let stats = bench.queue.stats(&StatsQuery::Queues).await.unwrap();
-    assert!(stats.queues[0].paused);
-    bench.queue.configure(&name(), pause(false)).await.unwrap();
-    assert_eq!(bench.claim_payloads(9).await, ["held"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn dead_jobs_are_kept_and_can_be_replayed_or_deleted() {
-    let bench = bench();
-    let unique = Some(Bytes::from_static(b"key"));
-    let id = bench.add(NewJob { unique: unique.clone(), ..bench.job("a") }).await;
-    let lease = bench.claim(1).await[0].lease;
-    let result = Bytes::from_static(b"unknown");
-    bench
-        .settle(lease, Outcome::Dead { reason: DeadReason::Attempts, result: result.clone() })
-        .await;
-    let view = bench.queue.get(&[id]).await.unwrap().remove(0).unwrap();
-    assert_eq!(
-        (view.state, view.dead_reason, view.result),
-        (JobState::Dead, Some(DeadReason::Attempts), Some(result))
-    );
-
-    let jobs = Select::Jobs(vec![id]);
-    let twin = bench.add(NewJob { unique, ..bench.job("twin") }).await;
-    assert_eq!(bench.queue.alter(&jobs, Alter::Replay).await.unwrap().refused, 1, "its twin lives");
-    bench.queue.alter(&Select::Jobs(vec![twin]), Alter::Cancel).await.unwrap();
-    assert_eq!(bench.queue.alter(&jobs, Alter::Replay).await.unwrap().changed, 1);
-    let again = bench.claim(1).await.remove(0);
-    assert_eq!((again.lease.id, again.attempt), (id, 0));
-    assert!(again.lease.fence > lease.fence);
-    assert_eq!(bench.queue.alter(&jobs, Alter::Delete).await.unwrap().refused, 1, "it runs");
-    bench.settle(again.lease, done()).await;
-    assert_eq!(bench.queue.alter(&jobs, Alter::Delete).await.unwrap().changed, 1);
-    assert_eq!(bench.state(id).await, None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn changes_that_do_not_fit_and_oversized_calls_are_refused() {
-    let bench = bench();
-    let batch = bench.batch();
-    for (select, alter) in [
-        (Select::Batch(batch), Alter::Delete),
-        (Select::Batch(batch), Alter::Deadline(None)),
-        (Select::Jobs(vec![]), Alter::Pause),
-    ] {
-        let error = bench.queue.alter(&select, alter).await.unwrap_err();
-        assert_eq!(error.kind(), crate::ErrorKind::Invalid);
-    }
-    assert_eq!(bench.queue.alter(&Select::Batch(batch), Alter::Cancel).await.unwrap().refused, 1);
-    assert_eq!(bench.queue.alter(&Select::Batch(batch), Alter::Pause).await.unwrap().refused, 1);
-    let many = (0..=MAX_ITEMS).map(|_| bench.job("x")).collect();
-    assert_eq!(bench.queue.enqueue(many).await.unwrap_err().kind(), crate::ErrorKind::Invalid);
-}
-
-#[tokio::test(start_paused = true)]
-async fn jobs_too_late_are_claimed_as_hopeless_due_or_not() {
-    let bench = bench();
-    let deadline = |secs| Some(Duration::from_secs(secs));
-    bench.add(NewJob { deadline: deadline(5), delay: SECOND * 60, ..bench.job("delayed") }).await;
-    bench.add(NewJob { deadline: deadline(10), ..bench.job("due") }).await;
-    bench.add(bench.job("no deadline")).await;
-    let hopeless = |within| {
-        let mut request = ClaimRequest::new(vec![(name(), 9)], "w".into(), LEASE);
-        request.hopeless_within = Some(within);
-        request
-    };
-    let claim = async |within| bench.queue.claim(&hopeless(within)).await.unwrap().jobs;
-    assert!(claim(Duration::ZERO).await.is_empty());
-    let jobs = claim(Duration::from_secs(7)).await;
-    assert_eq!(jobs[0].payload, "delayed");
-    assert_eq!(jobs[0].deadline, Some(START + Duration::from_secs(5)));
-    assert!(claim(Duration::from_secs(7)).await.is_empty(), "it is leased now");
-    assert_eq!(claim(Duration::MAX).await[0].payload, "due");
-    assert_eq!(bench.claim_payloads(9).await, ["no deadline"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn retention_drops_ended_jobs_only_and_counts_stay_true() {
-    let keep = Retention { done: 2, done_for: SECOND * 60, ..Retention::default() };
-    let bench = bench_with(keep);
-    let batch = bench.batch();
-    bench.add_many(Some(batch), &["a", "b", "c", "d"]).await;
-    for job in bench.claim(3).await {
-        bench.settle(job.lease, done()).await;
-    }
-    bench.queue.maintain(100).await.unwrap();
-    let page = bench.queue.list(&JobFilter::default(), None, 9).await.unwrap();
-    assert_eq!(page.jobs.len(), 3, "two done and one waiting");
-    advance(SECOND * 60).await;
-    assert_eq!(bench.queue.maintain(1).await.unwrap().pruned, 1, "within the budget");
-    bench.queue.maintain(100).await.unwrap();
-    assert_eq!(bench.queue.list(&JobFilter::default(), None, 9).await.unwrap().jobs.len(), 1);
-    let counts =
-        bench.queue.stats(&StatsQuery::Batches(vec![batch])).await.unwrap().batches[0].counts;
-    assert_eq!((counts.done, counts.ready), (3, 1));
-}
-
-#[tokio::test(start_paused = true)]
-async fn listing_pages_without_gaps_or_repeats() {
-    let bench = bench();
-    bench.add_many(None, &["a", "b", "c", "d", "e"]).await;
-    let mut seen = Vec::new();
-    let mut after = None;
-    loop {
-        let page = bench.queue.list(&JobFilter::default(), after, 2).await.unwrap();
-        seen.extend(page.jobs.iter().map(|job| job.id));
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
-    assert_eq!(seen.len(), 5);
-    assert!(seen.is_sorted());
-    let other = JobFilter { queue: Some("other".into()), ..JobFilter::default() };
-    assert!(bench.queue.list(&other, None, 9).await.unwrap().jobs.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -412,6 +78,43 @@ async fn waiting_ends_with_a_new_job_a_due_one_or_the_time() {
     bench.queue.wait(&[name()], SECOND * 9).await.unwrap();
     assert_eq!(started.elapsed(), SECOND * 11, "a due job ends it at once");
     assert_eq!(bench.queue.to_string(), "queue in memory");
+}
+
+#[tokio::test(start_paused = true)]
+async fn held_jobs_wake_nobody() {
+    let bench = bench();
+    let batch = bench.batch();
+    bench.add(NewJob { batch: Some(batch), ..bench.job("held") }).await;
+    bench.queue.alter(&Select::Batch(batch), Alter::Pause).await.unwrap();
+    let before = tokio::time::Instant::now();
+    bench.queue.wait(&[name()], SECOND).await.unwrap();
+    assert_eq!(before.elapsed(), SECOND);
+}
+
+/// What retention keeps by number are ended jobs, not those that ended once and live again.
+#[tokio::test(start_paused = true)]
+async fn a_replayed_job_takes_no_place_among_the_kept() {
+    let clock = Arc::new(VirtualClock::starting_at(START));
+    let keep = Retention { dead: 2, ..Retention::default() };
+    let queue = Arc::new(InMemoryJobQueue::with_retention(clock, keep));
+    let bench = Bench { queue, ids: IdSource::new(Some(1)) };
+    let mut ids = Vec::new();
+    for number in 0..3 {
+        ids.push(bench.add(bench.job("x")).await);
+        let lease = bench.claim(9).await[0].lease;
+        let dead = Outcome::Dead { reason: DeadReason::Attempts, result: Bytes::new() };
+        bench.settle(lease, dead).await;
+        if number == 1 {
+            let select = Select::Jobs(vec![ids[1]]);
+            assert_eq!(bench.queue.alter(&select, Alter::Replay).await.unwrap().changed, 1);
+            let again = NewJob { delay: SECOND, ..bench.job("again") };
+            bench.add(again).await;
+            bench.claim(9).await;
+        }
+    }
+    bench.queue.maintain(10).await.unwrap();
+    let kept = bench.queue.get(&ids).await.unwrap();
+    assert!(kept.iter().all(Option::is_some), "two are dead, one runs");
 }
 
 /// Adds up all rows by state, to compare with the counters.
@@ -503,109 +206,4 @@ proptest! {
             Ok(())
         })?;
     }
-}
-
-#[test]
-fn many_workers_neither_lose_nor_share_a_job() {
-    let queue = Arc::new(InMemoryJobQueue::new(Arc::new(SystemClock::new())));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_time()
-        .worker_threads(4)
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let ids = IdSource::new(Some(3));
-        for _ in 0..20 {
-            let job = || NewJob::new(ids.job(START), name(), Bytes::from_static(b"x"));
-            queue.enqueue((0..500).map(|_| job()).collect()).await.unwrap();
-        }
-        let mut workers = tokio::task::JoinSet::new();
-        for _ in 0..8 {
-            let queue = Arc::clone(&queue);
-            workers.spawn(async move {
-                let request = ClaimRequest::new(vec![(name(), 7)], "w".into(), LEASE);
-                let mut mine = Vec::new();
-                loop {
-                    let jobs = queue.claim(&request).await.unwrap().jobs;
-                    if jobs.is_empty() {
-                        return mine;
-                    }
-                    mine.extend(jobs.iter().map(|job| job.lease.id));
-                    let all = jobs.iter().map(|job| Settlement::new(job.lease, done())).collect();
-                    let (settled, _) = queue.settle(all, None).await.unwrap();
-                    assert!(settled.iter().all(|reply| *reply == Settled::Applied));
-                    tokio::task::yield_now().await;
-                }
-            });
-        }
-        let mut seen = HashSet::new();
-        while let Some(mine) = workers.join_next().await {
-            for id in mine.unwrap() {
-                assert!(seen.insert(id), "{id} was claimed twice");
-            }
-        }
-        assert_eq!(seen.len(), 10_000);
-    });
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_cancelled_batch_can_be_lifted_and_what_has_not_ended_waits_again() {
-    let bench = bench();
-    let batch = bench.batch();
-    bench.add_many(Some(batch), &["a", "b", "c"]).await;
-    let select = Select::Batch(batch);
-    bench.queue.alter(&select, Alter::Cancel).await.unwrap();
-    bench.queue.maintain(1).await.unwrap();
-    assert_eq!(bench.queue.alter(&select, Alter::Replay).await.unwrap().changed, 2);
-    let counts =
-        bench.queue.stats(&StatsQuery::Batches(vec![batch])).await.unwrap().batches[0].counts;
-    assert_eq!((counts.cancelled, counts.ready), (1, 2));
-    bench.queue.maintain(10).await.unwrap();
-    assert_eq!(bench.claim_payloads(9).await, ["b", "c"].map(String::from));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_job_keeps_its_past_in_another_store() {
-    let (from, to) = (bench(), bench());
-    let mut ids = Vec::new();
-    let outcomes = [
-        done(),
-        Outcome::Dead { reason: DeadReason::Attempts, result: Bytes::from_static(b"why") },
-        Outcome::Retry { after: SECOND * 50, note: "again".into() },
-        Outcome::Release { after: Duration::ZERO },
-    ];
-    for (index, outcome) in (0u8..).zip(outcomes) {
-        let unique = Some(Bytes::from(vec![index]));
-        ids.push(from.add(NewJob { unique, ..from.job("x") }).await);
-        let lease = from.claim(1).await[0].lease;
-        from.settle(lease, outcome).await;
-    }
-    let views: Vec<_> = from.queue.get(&ids).await.unwrap().into_iter().flatten().collect();
-    for view in &views {
-        let past = Some(Box::new(JobPast::of(view)));
-        let job = NewJob::new(view.id, view.queue.clone(), view.payload.clone());
-        to.add(NewJob { past, unique: view.unique.clone(), ..job }).await;
-    }
-    let there: Vec<_> = to.queue.get(&ids).await.unwrap().into_iter().flatten().collect();
-    assert_eq!(there, views);
-}
-
-#[tokio::test(start_paused = true)]
-async fn deadlines_can_be_moved_and_workers_are_known() {
-    let bench = bench();
-    let id = bench.add(NewJob { deadline: Some(SECOND), ..bench.job("a") }).await;
-    let jobs = Select::Jobs(vec![id]);
-    let later = Alter::Deadline(Some(SECOND * 60));
-    assert_eq!(bench.queue.alter(&jobs, later).await.unwrap().changed, 1);
-    advance(SECOND * 2).await;
-    let mut request = ClaimRequest::new(vec![(name(), 5)], "w".into(), LEASE);
-    request.hopeless_within = Some(Duration::ZERO);
-    assert!(bench.queue.claim(&request).await.unwrap().jobs.is_empty());
-    assert_eq!(bench.claim(5).await[0].deadline, Some(START + SECOND * 60));
-
-    let workers = bench.queue.stats(&StatsQuery::Workers).await.unwrap().workers;
-    assert_eq!(workers, [crate::queue::WorkerStats::new("w".into(), START + SECOND * 2, 1)]);
-    advance(crate::queue::WORKERS_KEPT).await;
-    bench.queue.maintain(1).await.unwrap();
-    assert!(bench.queue.stats(&StatsQuery::Workers).await.unwrap().workers.is_empty());
 }

@@ -10,6 +10,7 @@ pub mod durable;
 pub mod enqueuing;
 pub mod faults;
 pub mod leases;
+pub mod model;
 pub mod scale;
 pub mod settling;
 
@@ -59,6 +60,15 @@ pub type Case = for<'a> fn(&'a dyn QueueFixture) -> LocalBoxFuture<'a, ()>;
 
 /// All cases by name.
 pub const CASES: &[(&str, Case)] = crate::job_queue_suite!(@each conformance_list ());
+
+/// The case with this name.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn case(name: &str) -> Case {
+    crate::testing::find(CASES, name)
+}
 
 /// Expands to one `#[test]` per promise of [`JobQueue`](crate::queue::JobQueue).
 ///
@@ -172,6 +182,9 @@ macro_rules! job_queue_suite {
             faults {
                 nothing_is_lost_with_the_replies
                 calls_that_were_dropped_do_no_harm
+            }
+            model {
+                any_sequence_agrees_with_the_model
             }
         }
     };

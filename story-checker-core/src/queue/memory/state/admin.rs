@@ -56,6 +56,7 @@ impl State {
         if let Some(extra) = &mut again.extra {
             **extra = Extra { unique: extra.unique.take(), ..Extra::default() };
         }
+        self.kept[1] -= 1;
         self.put_in_line(row, now, now);
         true
     }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::ids::Prefix;
-use crate::args::StoreArgs;
+use super::StoreArgs;
+use crate::ids::Prefix;
 use crate::settings::Format;
 
 const BATCH_EXAMPLES: &str = "\
@@ -76,42 +76,42 @@ Examples:
 pub(crate) struct LookArgs {
     /// Write JSON
     #[arg(long, help_heading = "Output")]
-    pub(super) json: bool,
+    pub(crate) json: bool,
 
     #[command(flatten)]
-    pub(super) store: StoreArgs,
+    pub(crate) store: StoreArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ChangeArgs {
     /// Do not ask
     #[arg(short, long)]
-    pub(super) yes: bool,
+    pub(crate) yes: bool,
 
     #[command(flatten)]
-    pub(super) look: LookArgs,
+    pub(crate) look: LookArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct PageArgs {
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) limit: u16,
+    pub(crate) limit: u16,
 
     /// Only those behind this one, as the last page says
     #[arg(long, value_name = "ID")]
-    pub(super) after: Option<Prefix>,
+    pub(crate) after: Option<Prefix>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
     /// Only of this batch
     #[arg(long, value_name = "ID", help_heading = "Which")]
-    pub(super) batch: Option<Prefix>,
+    pub(crate) batch: Option<Prefix>,
 
     /// Only of this queue
     #[arg(long, value_name = "NAME", help_heading = "Which")]
-    pub(super) queue: Option<String>,
+    pub(crate) queue: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -127,15 +127,15 @@ pub(crate) enum State {
 #[derive(Debug, Args)]
 pub(crate) struct StateArgs {
     #[command(flatten)]
-    pub(super) filter: FilterArgs,
+    pub(crate) filter: FilterArgs,
 
     /// Only in this state
     #[arg(long, help_heading = "Which")]
-    pub(super) state: Option<State>,
+    pub(crate) state: Option<State>,
 
     /// Only held by this worker
     #[arg(long, value_name = "NAME", help_heading = "Which")]
-    pub(super) worker: Option<String>,
+    pub(crate) worker: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -189,15 +189,15 @@ pub(crate) enum BatchCommand {
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
     /// The batch
-    pub(super) id: Prefix,
+    pub(crate) id: Prefix,
 
     /// Wait for what has not ended
     #[arg(short, long)]
-    pub(super) follow: bool,
+    pub(crate) follow: bool,
 
     /// Write to this file
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
-    pub(super) output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
 
     /// Write one JSON array of reports
     #[arg(long, help_heading = "Output", group = "format")]
@@ -216,12 +216,12 @@ pub(crate) struct LogArgs {
     explain: bool,
 
     #[command(flatten)]
-    pub(super) store: StoreArgs,
+    pub(crate) store: StoreArgs,
 }
 
 impl LogArgs {
     /// The format that was typed.
-    pub(super) fn format(&self) -> Option<Format> {
+    pub(crate) fn format(&self) -> Option<Format> {
         let formats = [
             (self.json, Format::Json),
             (self.ndjson, Format::Ndjson),
@@ -279,14 +279,14 @@ pub(crate) enum JobsCommand {
 pub(crate) struct DeadArgs {
     /// These jobs
     #[arg(required_unless_present_any = ["all", "batch", "queue"])]
-    pub(super) ids: Vec<Prefix>,
+    pub(crate) ids: Vec<Prefix>,
 
     /// All dead jobs
     #[arg(long, help_heading = "Which", conflicts_with = "ids")]
-    pub(super) all: bool,
+    pub(crate) all: bool,
 
     #[command(flatten)]
-    pub(super) filter: FilterArgs,
+    pub(crate) filter: FilterArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -370,10 +370,10 @@ pub(crate) enum QueueCommand {
 pub(crate) struct WorkersArgs {
     /// List the jobs that they hold
     #[arg(long)]
-    pub(super) jobs: bool,
+    pub(crate) jobs: bool,
 
     #[command(flatten)]
-    pub(super) look: LookArgs,
+    pub(crate) look: LookArgs,
 }
 
 #[derive(Debug, Args)]
@@ -381,22 +381,22 @@ pub(crate) struct WorkersArgs {
 pub(crate) struct ExportArgs {
     /// The file to write; `-` is standard output
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(super) file: PathBuf,
+    pub(crate) file: PathBuf,
 
     /// With the secrets of sessions, sealed
     #[arg(long)]
-    pub(super) with_secrets: bool,
+    pub(crate) with_secrets: bool,
 
     /// With the settings of this command, as `config show` shows them
     #[arg(long)]
-    pub(super) with_config: bool,
+    pub(crate) with_config: bool,
 
     /// Replace the file if there is one
     #[arg(short, long)]
-    pub(super) yes: bool,
+    pub(crate) yes: bool,
 
     #[command(flatten)]
-    pub(super) look: LookArgs,
+    pub(crate) look: LookArgs,
 }
 
 #[derive(Debug, Args)]
@@ -404,14 +404,14 @@ pub(crate) struct ExportArgs {
 pub(crate) struct ImportArgs {
     /// The file to read; `-` is standard input
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(super) file: PathBuf,
+    pub(crate) file: PathBuf,
 
     /// Write the settings that the export holds to this new file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(super) config_to: Option<PathBuf>,
+    pub(crate) config_to: Option<PathBuf>,
 
     #[command(flatten)]
-    pub(super) look: LookArgs,
+    pub(crate) look: LookArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -41,7 +41,7 @@ impl fmt::Display for Prefix {
 
 impl Prefix {
     /// The whole id, filled up with zeros.
-    pub(super) const fn low(&self) -> [u8; 16] {
+    pub(crate) const fn low(&self) -> [u8; 16] {
         self.low.to_be_bytes()
     }
 
@@ -67,7 +67,7 @@ impl Prefix {
     }
 
     /// The one job that begins so.
-    pub(super) async fn job(&self, queue: &dyn JobQueue) -> anyhow::Result<JobId> {
+    pub(crate) async fn job(&self, queue: &dyn JobQueue) -> anyhow::Result<JobId> {
         let after = self.before().map(JobId::from_bytes);
         let page = queue.list(&JobFilter::default(), after, 2).await?;
         let ids = page.jobs.iter().map(|job| job.id);
@@ -77,7 +77,7 @@ impl Prefix {
     }
 
     /// The one batch that begins so.
-    pub(super) async fn batch(&self, queue: &dyn JobQueue) -> anyhow::Result<BatchId> {
+    pub(crate) async fn batch(&self, queue: &dyn JobQueue) -> anyhow::Result<BatchId> {
         let after = self.before().map(BatchId::from_bytes);
         let stats = queue.stats(&StatsQuery::BatchesAfter { after, limit: 2 }).await?;
         let ids = stats.batches.iter().map(|batch| batch.batch);
