@@ -237,7 +237,7 @@ async fn a_fallback_of_fallbacks_goes_on_too_and_a_checker_that_needs_its_sessio
     let options = SubmitOptions::default().with_deadline(SECOND * 60);
     engine.submit(targets(1), options).await.unwrap();
     let cause_of = reports(&mut events, 1, |_| {}).await;
-    assert_eq!(cause(&cause_of[0]).scope, Scope::Session);
+    assert_eq!(cause(&cause_of[0]).scope, Scope::Ours);
     assert!(waits.elapsed() >= SECOND * 60, "the operator may bring one until then");
     engine.shutdown(SECOND).await;
     assert_eq!(engine.stats().checks, 0);

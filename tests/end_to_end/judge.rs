@@ -399,7 +399,7 @@ async fn a_challenge_in_any_form_is_the_sessions_last_answer() {
         let state = court.states().await["viewer_2"].clone();
         let SessionState::Challenged { reason } = state else { panic!("{row}: {state:?}") };
         println!("{row}: {reason}");
-        assert!(reason.contains("open") && reason.contains("session"), "{row}: {reason}");
+        assert!(reason.contains("open") && reason.contains("import"), "{row}: {reason}");
         assert_eq!(court.told.len(), 1, "{row}: {:?}", court.told);
         // `close` asserts that there was no request after the challenge.
         court.close().await;

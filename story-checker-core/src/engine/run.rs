@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::event::Event;
@@ -33,7 +34,7 @@ pub(super) async fn run(
     shared: Arc<Shared>,
     lane: Arc<Lane>,
     pair: Pair,
-    jobs: Vec<ClaimedJob>,
+    (jobs, turn): (Vec<ClaimedJob>, Option<OwnedSemaphorePermit>),
     settlements: Settlements,
 ) {
     let (started, begun) = (shared.clock.now(), Instant::now());
@@ -43,6 +44,9 @@ pub(super) async fn run(
     let session = pair.session().map(|session| session.id().clone());
     let leases = jobs.iter().map(|job| job.lease);
     let group = shared.running.start(leases, session, deadline + PATIENCE);
+    if let Some(turn) = turn {
+        group.keep(turn);
+    }
     if pair.is_lost()
         && let Some(session) = pair.session()
     {

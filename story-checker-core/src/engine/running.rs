@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,8 @@ pub(super) struct Group {
     sessions: Mutex<Vec<SessionId>>,
     /// The checker sees its own deadline; past this time it is stopped.
     late: Instant,
+    /// The turn of a job that has its last try: over once its settlement is stored.
+    turn: OnceLock<OwnedSemaphorePermit>,
 }
 
 /// Why a call of a checker is stopped.
@@ -46,6 +48,11 @@ impl Group {
 
     fn sessions(&self) -> MutexGuard<'_, Vec<SessionId>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the turn until none of its jobs is running any more.
+    pub(super) fn keep(&self, turn: OwnedSemaphorePermit) {
+        _ = self.turn.set(turn);
     }
 
     /// From now on the call needs the lease of this session.
@@ -111,6 +118,7 @@ impl Running {
             wanted: AtomicUsize::new(leases.len()),
             sessions: Mutex::new(session.into_iter().collect()),
             late,
+            turn: OnceLock::new(),
         });
         let mut jobs = self.lock();
         for JobLease { id, fence } in leases {

@@ -157,11 +157,12 @@ async fn serve(shared: &Arc<Shared>, line: &mut Line, settlements: &Settlements)
     let mut groups = 0;
     let mut go = |pair, group, turn| {
         let slot = Slot::take(shared);
-        let check = run(Arc::clone(shared), Arc::clone(lane), pair, group, settlements.clone());
+        let (shared_too, lane) = (Arc::clone(shared), Arc::clone(lane));
+        let check = run(shared_too, lane, pair, (group, turn), settlements.clone());
         // Boxed here: spawning moves a future half a dozen times, and this one is 2 kB.
         shared.checks.spawn(Box::pin(async move {
             check.await;
-            drop((slot, turn));
+            drop(slot);
         }));
         groups += 1;
     };
