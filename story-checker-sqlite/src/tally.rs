@@ -2,11 +2,8 @@
 
 use std::collections::HashMap;
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use story_checker_core::queue::JobState;
-
-use crate::error::Fail;
-use crate::tx::{Tx, millis};
 
 /// The states in the order of their numbers in the file.
 pub(crate) const STATES: [JobState; 6] = [
@@ -93,7 +90,7 @@ impl Tally {
     }
 
     /// Writes the changes; returns the batches that have fewer rows now.
-    pub(crate) fn write(self, tx: &Tx<'_>) -> Result<Vec<i64>, Fail> {
+    pub(crate) fn write(self, sql: &Connection, now: i64) -> rusqlite::Result<Vec<i64>> {
         let mut queues: HashMap<i64, [i64; 6]> = HashMap::new();
         let mut thinned = Vec::new();
         for ((queue, batch), change) in &self.changes {
@@ -106,8 +103,8 @@ impl Tally {
                 thinned.push(*batch);
             }
             let [ready, scheduled, leased, done, dead, cancelled] = change.states;
-            let changed_at = if change.touched { millis(tx.now()) } else { 0 };
-            tx.statement(
+            let changed_at = if change.touched { now } else { 0 };
+            sql.prepare_cached(
                 "INSERT INTO share VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
                  ON CONFLICT DO UPDATE SET ready = ready + ?3, scheduled = scheduled + ?4,
                  leased = leased + ?5, done = done + ?6, dead = dead + ?7,
@@ -131,7 +128,7 @@ impl Tally {
             ])?;
         }
         for (queue, [ready, scheduled, leased, done, dead, cancelled]) in queues {
-            tx.statement(
+            sql.prepare_cached(
                 "UPDATE queue SET ready = ready + ?2, scheduled = scheduled + ?3,
                  leased = leased + ?4, done = done + ?5, dead = dead + ?6,
                  cancelled = cancelled + ?7 WHERE id = ?1",
@@ -140,7 +137,7 @@ impl Tally {
         }
         if self.kept != [0, 0] {
             let text = "UPDATE kept SET done = done + ?1, rest = rest + ?2 WHERE id = 1";
-            tx.statement(text)?.execute(self.kept)?;
+            sql.prepare_cached(text)?.execute(self.kept)?;
         }
         Ok(thinned)
     }

@@ -243,7 +243,7 @@ impl<'c> Tx<'c> {
     /// fewer rows now.
     pub(crate) fn write_tally(&mut self) -> Result<Vec<i64>> {
         let tally = std::mem::take(&mut self.tally);
-        tally.write(self)
+        Ok(tally.write(self.sql, millis(self.now))?)
     }
 }
 

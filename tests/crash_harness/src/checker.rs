@@ -14,7 +14,8 @@ use story_checker_core::{
 use crate::dice::Dice;
 use crate::jobs::{Kind, platform, read_mark};
 use crate::ledger::{Call, Entry, Lease, Ledger};
-use crate::trap::{Phase, Spot, Trap, Verb, die};
+use crate::spot::{Phase, Spot, Verb};
+use crate::trap::{Trap, die};
 
 /// The most targets in one call.
 const MAX_BATCH: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");

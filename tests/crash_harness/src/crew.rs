@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::dice::Dice;
 use crate::ledger::{Entry, Ledger};
-use crate::trap::Spot;
+use crate::spot::Spot;
 
 /// How long a worker is left alone after its start: it has to get to work.
 const YOUNG: Duration = Duration::from_millis(400);

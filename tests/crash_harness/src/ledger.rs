@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use story_checker_core::retry::DeadReason;
 use story_checker_core::{Fence, JobId};
 
-use crate::trap::Spot;
+use crate::spot::Spot;
 
 /// A lease as the ledger names it.
 pub(crate) type Lease = (JobId, Fence);

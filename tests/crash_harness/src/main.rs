@@ -16,6 +16,7 @@ mod ledger;
 mod place;
 mod plan;
 mod run;
+mod spot;
 mod store;
 mod summary;
 mod trap;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::dice::Dice;
-use crate::trap::Spot;
+use crate::spot::Spot;
 
 /// How much is done in a run.
 #[derive(Clone, Copy, Debug, clap::Args)]

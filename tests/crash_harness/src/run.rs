@@ -19,8 +19,9 @@ use crate::jobs::{Batches, Kind, make, read_mark};
 use crate::ledger::{Book, Entry, Ledger, Sent, micros};
 use crate::place::{Place, Sort};
 use crate::plan::{Amounts, Plan, Step};
+use crate::spot::Spot;
 use crate::store;
-use crate::trap::{Spot, Trap};
+use crate::trap::Trap;
 use crate::watched::Watched;
 use crate::worker::{MAX_CRASHES, SLOTS};
 

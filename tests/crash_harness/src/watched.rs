@@ -16,7 +16,8 @@ use story_checker_core::{Certainty, Error, ErrorKind, JobId, Result};
 
 use crate::jobs::marked;
 use crate::ledger::{Call, Entry, Lease, Ledger, Pulse, Said, Sent, micros};
-use crate::trap::{Phase, Trap, Verb};
+use crate::spot::{Phase, Verb};
+use crate::trap::Trap;
 
 /// One reply to a settlement of so many is lost on its way to the engine.
 const LOST_ONE_IN: u64 = 16;

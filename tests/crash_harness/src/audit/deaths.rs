@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::ledger::{Book, Entry};
-use crate::trap::Spot;
+use crate::spot::Spot;
 
 /// Where a worker died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@ use story_checker_core::Fence;
 
 use super::*;
 use crate::ledger::{Call, Lease, Pulse, Said};
-use crate::trap::{Phase, Spot, Verb};
+use crate::spot::{Phase, Spot, Verb};
 
 const SECOND: Micros = 1_000_000;
 const LEASE: Micros = 2 * SECOND;
