@@ -352,6 +352,13 @@ fn lease(tx: &Tx<'_>, request: &SessionLeaseRequest) -> Result<Granted, Fail> {
     )?;
     let ids = find.query_map(params![kind, now, account, max], |row| row.get::<_, i64>(0))?;
     let ids = ids.collect::<rusqlite::Result<Vec<_>>>()?;
+    // Before the grants: what is granted now is no reason to ask again so soon.
+    let mut next = tx.statement(
+        "SELECT min(max(ready_at, leased_until)) FROM session
+         WHERE kind = ?1 AND ready_at IS NOT NULL AND (?3 IS NULL OR account = ?3)
+           AND (ready_at > ?2 OR leased_until > ?2)",
+    )?;
+    let next: Option<i64> = next.query_row(params![kind, now, account], |row| row.get(0))?;
     let grant = format!(
         "UPDATE session SET fence = ?2, leased_until = ?3, last_used = ?4,
              version = version + (state <> ?5), state = ?5, ready_at = 0
@@ -367,12 +374,5 @@ fn lease(tx: &Tx<'_>, request: &SessionLeaseRequest) -> Result<Granted, Fail> {
             u64::try_from(fence).map_err(|_| corrupt("lease sessions", "a fence below 0"))?;
         granted.push((row, Fence::new(fence)));
     }
-    let mut next = tx.statement(
-        "SELECT min(max(ready_at, leased_until)) FROM session
-         WHERE kind = ?1 AND ready_at IS NOT NULL AND (?3 IS NULL OR account = ?3)
-           AND (ready_at > ?2 OR leased_until > ?2)",
-    )?;
-    // What was just granted is no reason to ask again so soon.
-    let next: Option<i64> = next.query_row(params![kind, now, account], |row| row.get(0))?;
     Ok((granted, next.map(time)))
 }

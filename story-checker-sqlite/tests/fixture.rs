@@ -6,8 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use story_checker_core::Timestamp;
+use story_checker_core::cache::Cache;
+use story_checker_core::proxy::{Proxy, ProxySource, StaticProxySource};
 use story_checker_core::queue::{JobQueue, Retention};
+use story_checker_core::seal::Keyring;
+use story_checker_core::session::SessionStore;
+use story_checker_core::testing::cache::CacheFixture;
+use story_checker_core::testing::proxies::ProxyFixture;
 use story_checker_core::testing::queue::QueueFixture;
+use story_checker_core::testing::sessions::SessionFixture;
 use story_checker_sqlite::{HostClock, HostTime, SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 
@@ -47,12 +54,14 @@ pub(crate) struct Fixture {
     folder: TempDir,
     pub(crate) host: Arc<ManualHost>,
     made: Mutex<(u32, Retention)>,
+    /// What the last list of proxies held.
+    listed: Mutex<Vec<Proxy>>,
 }
 
 impl Fixture {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, host: Arc::default(), made: Mutex::default() }
+        Self { folder, host: Arc::default(), made: Mutex::default(), listed: Mutex::default() }
     }
 
     pub(crate) fn path(&self, number: u32) -> PathBuf {
@@ -68,6 +77,22 @@ impl Fixture {
     /// Opens the file of this number.
     pub(crate) async fn open(&self, number: u32) -> SqliteStore {
         SqliteStore::open(self.path(number), self.options()).await.unwrap()
+    }
+
+    /// Opens a file that there was none of before.
+    async fn open_new(&self) -> SqliteStore {
+        let number = {
+            let mut made = self.made.lock().unwrap();
+            made.0 += 1;
+            made.0
+        };
+        self.open(number).await
+    }
+
+    /// Opens the file that was made last once more.
+    async fn open_again(&self) -> SqliteStore {
+        let number = self.made.lock().unwrap().0;
+        self.open(number).await
     }
 
     async fn queue_of(&self, number: u32, retention: Retention) -> Arc<dyn JobQueue> {
@@ -103,5 +128,54 @@ impl QueueFixture for Fixture {
         self.host.change(|time| {
             time.wall = if forward { time.wall + HOUR } else { time.wall - HOUR };
         });
+    }
+}
+
+/// One and the same in every process.
+fn keys() -> Arc<Keyring> {
+    Arc::new(Keyring::parse(&format!("test:{}", "5a".repeat(32))).unwrap())
+}
+
+#[async_trait]
+impl SessionFixture for Fixture {
+    async fn sessions(&self) -> Arc<dyn SessionStore> {
+        Arc::new(self.open_new().await.sessions(keys()))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.host.read().wall
+    }
+
+    async fn advance_sessions(&self, span: Duration) {
+        self.host.advance(span);
+    }
+
+    async fn reopen_sessions(&self) -> Option<Arc<dyn SessionStore>> {
+        Some(Arc::new(self.open_again().await.sessions(keys())))
+    }
+}
+
+#[async_trait]
+impl ProxyFixture for Fixture {
+    async fn proxies(&self, proxies: Vec<Proxy>) -> Arc<dyn ProxySource> {
+        self.listed.lock().unwrap().clone_from(&proxies);
+        let list = Arc::new(StaticProxySource::new(proxies));
+        Arc::new(self.open_new().await.proxies(list))
+    }
+
+    async fn reopen_proxies(&self) -> Option<Arc<dyn ProxySource>> {
+        let list = Arc::new(StaticProxySource::new(self.listed.lock().unwrap().clone()));
+        Some(Arc::new(self.open_again().await.proxies(list)))
+    }
+}
+
+#[async_trait]
+impl CacheFixture for Fixture {
+    async fn cache(&self) -> Arc<dyn Cache> {
+        Arc::new(self.open_new().await.cache())
+    }
+
+    async fn advance_cache(&self, span: Duration) {
+        self.host.advance(span);
     }
 }
