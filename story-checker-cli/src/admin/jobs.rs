@@ -155,7 +155,12 @@ async fn list(admin: &Admin, which: &Which, page: &PageArgs) -> anyhow::Result<u
     let queue = admin.queue().await?;
     let filter = which.filter(&*queue).await?;
     let after = page.after.as_ref().map(|id| JobId::from_bytes(id.low()));
-    let page = queue.list(&filter, after, page.limit.into()).await?;
+    let limit = page.limit.into();
+    let mut page = queue.list(&filter, after, limit).await?;
+    // A store that looks at so many jobs at a time may have found none yet.
+    while let Some(next) = page.next.filter(|_| page.jobs.is_empty()) {
+        page = queue.list(&filter, Some(next), limit).await?;
+    }
     let json =
         || json!({"jobs": page.jobs.iter().map(view::job).collect::<Vec<_>>(), "next": page.next});
     let rows = || page.jobs.iter().map(|job| row(admin, job)).collect();
