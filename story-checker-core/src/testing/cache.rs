@@ -34,9 +34,9 @@ pub fn case(name: &str) -> CacheCase {
     crate::testing::find(CASES, name)
 }
 
-/// Expands to one `#[test]` per promise of [`Cache`](crate::cache::Cache).
+/// Expands to one `#[test]` per promise of [`Cache`].
 ///
-/// The expression makes a [`CacheFixture`](crate::testing::cache::CacheFixture) for one test; it
+/// The expression makes a [`CacheFixture`] for one test; it
 /// may `.await`.
 #[macro_export]
 macro_rules! cache_suite {

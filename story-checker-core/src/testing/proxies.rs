@@ -51,9 +51,9 @@ pub fn case(name: &str) -> ProxyCase {
     crate::testing::find(CASES, name)
 }
 
-/// Expands to one `#[test]` per promise of [`ProxySource`](crate::proxy::ProxySource).
+/// Expands to one `#[test]` per promise of [`ProxySource`].
 ///
-/// The expression makes a [`ProxyFixture`](crate::testing::proxies::ProxyFixture) for one test; it
+/// The expression makes a [`ProxyFixture`] for one test; it
 /// may `.await`.
 #[macro_export]
 macro_rules! proxy_source_suite {

@@ -70,9 +70,9 @@ pub fn case(name: &str) -> Case {
     crate::testing::find(CASES, name)
 }
 
-/// Expands to one `#[test]` per promise of [`JobQueue`](crate::queue::JobQueue).
+/// Expands to one `#[test]` per promise of [`JobQueue`].
 ///
-/// The expression makes a [`QueueFixture`](crate::testing::queue::QueueFixture) for one test; it
+/// The expression makes a [`QueueFixture`] for one test; it
 /// may `.await`.
 ///
 /// ```

@@ -51,9 +51,9 @@ pub fn case(name: &str) -> SessionCase {
     crate::testing::find(CASES, name)
 }
 
-/// Expands to one `#[test]` per promise of [`SessionStore`](crate::session::SessionStore).
+/// Expands to one `#[test]` per promise of [`SessionStore`].
 ///
-/// The expression makes a [`SessionFixture`](crate::testing::sessions::SessionFixture) for one
+/// The expression makes a [`SessionFixture`] for one
 /// test; it may `.await`.
 #[macro_export]
 macro_rules! session_store_suite {
