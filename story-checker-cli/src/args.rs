@@ -165,13 +165,8 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "FILE|BATCH", num_args = 0..=1)]
     pub(crate) resume: Option<Option<String>>,
 
-    /// Start a simulated platform in this process and check against it: no account needed
-    #[arg(long, help_heading = "Connection", conflicts_with_all = ["sessions", "proxies", "base_url", "graph_base_url", "x_base_url", "ca_file"])]
-    pub(crate) demo: bool,
-
-    /// The seed of the simulated world
-    #[arg(long, value_name = "N", requires = "demo", help_heading = "Connection")]
-    pub(crate) demo_seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) demo: DemoArgs,
 
     #[command(flatten)]
     pub(crate) settings: SettingArgs,
@@ -239,6 +234,16 @@ pub(crate) struct WorkerArgs {
     #[arg(long, value_name = "TIME", default_value = "30s", help_heading = "Output")]
     pub(crate) every: Span,
 
+    #[command(flatten)]
+    pub(crate) demo: DemoArgs,
+
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+}
+
+/// Whom to ask when there is no account.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
     /// Start a simulated platform in this process and check against it: no account needed
     #[arg(long, help_heading = "Connection", conflicts_with_all = ["sessions", "proxies", "base_url", "graph_base_url", "x_base_url", "ca_file"])]
     pub(crate) demo: bool,
@@ -246,9 +251,41 @@ pub(crate) struct WorkerArgs {
     /// The seed of the simulated world
     #[arg(long, value_name = "N", requires = "demo", help_heading = "Connection")]
     pub(crate) demo_seed: Option<u64>,
+}
 
-    #[command(flatten)]
-    pub(crate) settings: SettingArgs,
+/// How reports are written.
+#[derive(Debug, Args)]
+pub(crate) struct FormatArgs {
+    /// Write one JSON array of reports
+    #[arg(long, help_heading = "Output", group = "format")]
+    json: bool,
+
+    /// Write one JSON report per line, each as soon as it is there
+    #[arg(long, help_heading = "Output", group = "format")]
+    ndjson: bool,
+
+    /// Write one line per report, for spreadsheets
+    #[arg(long, help_heading = "Output", group = "format")]
+    csv: bool,
+
+    /// Say all there is to say about each target: why its verdict may be believed, or what is
+    /// missing and what to do
+    #[arg(long, help_heading = "Output", group = "format")]
+    explain: bool,
+}
+
+impl FormatArgs {
+    /// The option that was typed, and the format that it names.
+    pub(crate) fn typed(&self) -> Option<(&'static str, Format)> {
+        let formats = [
+            (self.json, "--json", Format::Json),
+            (self.ndjson, "--ndjson", Format::Ndjson),
+            (self.csv, "--csv", Format::Csv),
+            (self.explain, "--explain", Format::Explain),
+        ];
+        let (_, name, format) = formats.into_iter().find(|(typed, ..)| *typed)?;
+        Some((name, format))
+    }
 }
 
 /// What may also be said in the environment or a settings file.
@@ -287,22 +324,8 @@ pub(crate) struct SettingArgs {
     #[arg(long, value_name = "TIME", help_heading = "Questions")]
     x_since: Option<Span>,
 
-    /// Write one JSON array of reports
-    #[arg(long, help_heading = "Output", group = "format")]
-    json: bool,
-
-    /// Write one JSON report per line, each as soon as it is there
-    #[arg(long, help_heading = "Output", group = "format")]
-    ndjson: bool,
-
-    /// Write one line per report, for spreadsheets
-    #[arg(long, help_heading = "Output", group = "format")]
-    csv: bool,
-
-    /// Say all there is to say about each target: why its verdict may be believed, or what is
-    /// missing and what to do
-    #[arg(long, help_heading = "Output", group = "format")]
-    explain: bool,
+    #[command(flatten)]
+    format: FormatArgs,
 
     /// Report as unknown what is unanswered after this time [default: 10m]
     #[arg(short, long, value_name = "TIME", help_heading = "Pace")]
@@ -402,13 +425,7 @@ impl TypedValueParser for StoreParser {
 impl SettingArgs {
     /// The settings that were typed.
     pub(crate) fn layer(&self) -> Layer {
-        let formats = [
-            (self.json, "--json", Format::Json),
-            (self.ndjson, "--ndjson", Format::Ndjson),
-            (self.csv, "--csv", Format::Csv),
-            (self.explain, "--explain", Format::Explain),
-        ];
-        let format = formats.into_iter().find(|(typed, ..)| *typed);
+        let format = self.format.typed();
         let paths = (!self.sessions.is_empty()).then(|| Paths(self.sessions.clone()));
         Layer {
             sessions: flag("--session", paths),
@@ -423,7 +440,7 @@ impl SettingArgs {
             concurrency: flag("--concurrency", self.concurrency),
             max_batch: flag("--max-batch", self.max_batch),
             session_limit: flag("--session-limit", self.session_limit),
-            format: format.and_then(|(_, name, format)| flag(name, Some(format))),
+            format: format.and_then(|(name, format)| flag(name, Some(format))),
             ..self.store.layer()
         }
     }

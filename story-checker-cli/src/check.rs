@@ -61,8 +61,8 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<u8> {
     let list = TargetList::open(&names, &args.files, settings.platform)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
-        let demo = match args.demo {
-            true => Some(Demo::start(args.demo_seed, &mut settings, &voice).await?),
+        let demo = match args.demo.demo {
+            true => Some(Demo::start(args.demo.demo_seed, &mut settings, &voice).await?),
             false => None,
         };
         let world = match &demo {
@@ -161,7 +161,7 @@ async fn prepare(
             Stores::of_queue(stores::open_queue(&address, &options, voice).await?)
         }
         // What a simulated platform has taught must not be mixed with what the real one has.
-        Place::Store(address) if args.demo => {
+        Place::Store(address) if args.demo.demo => {
             Stores::of_queue(stores::open_queue(address, &options, voice).await?)
         }
         Place::Store(address) => stores::open(address, &options, voice).await?,

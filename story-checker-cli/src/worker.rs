@@ -37,8 +37,8 @@ pub(crate) fn worker(args: &WorkerArgs) -> anyhow::Result<u8> {
     let address = stores::durable(&settings)?.clone();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let demo = match args.demo {
-            true => Some(Demo::start(args.demo_seed, &mut settings, &voice).await?),
+        let demo = match args.demo.demo {
+            true => Some(Demo::start(args.demo.demo_seed, &mut settings, &voice).await?),
             false => None,
         };
         let options = StoreOptions::of(&settings);

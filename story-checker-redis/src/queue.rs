@@ -11,7 +11,7 @@ use story_checker_core::queue::{
     Alter, Altered, BatchStats, Beat, BeatReply, ClaimRequest, Claimed, ClaimedJob, Enqueued,
     JobCounts, JobFilter, JobLease, JobQueue, JobState, JobView, MAX_ITEMS, Maintained, NewJob,
     Page, QueueControl, QueueName, QueueStats, Select, Settled, Settlement, Stats, StatsQuery,
-    WORKERS_KEPT, WorkerStats,
+    WORKERS_KEPT, WorkerStats, check_len,
 };
 use story_checker_core::{BatchId, Error, Fence, JobId, Result, Timestamp, WorkerId};
 use tokio::sync::broadcast::error::RecvError;
@@ -155,14 +155,6 @@ impl<T: Clone + Eq + std::hash::Hash> Numbered<T> {
         self.index.insert(item.clone(), number);
         number
     }
-}
-
-fn check_len(operation: &'static str, items: usize) -> Result<()> {
-    if items > MAX_ITEMS {
-        let what = format!("{items} items in one call, at most {MAX_ITEMS} are allowed");
-        return Err(Error::invalid(operation, what));
-    }
-    Ok(())
 }
 
 /// Cuts `items` so that no part names an id twice: a script decides about each id once.

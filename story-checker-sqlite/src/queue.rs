@@ -16,10 +16,10 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use story_checker_core::queue::{
     Alter, Altered, Beat, BeatReply, ClaimRequest, Claimed, Enqueued, JobFilter, JobQueue, JobView,
-    MAX_ITEMS, Maintained, NewJob, Page, QueueControl, QueueName, Retention, Select, Settled,
-    Settlement, Stats, StatsQuery,
+    Maintained, NewJob, Page, QueueControl, QueueName, Retention, Select, Settled, Settlement,
+    Stats, StatsQuery, check_len,
 };
-use story_checker_core::{Error, JobId, Result};
+use story_checker_core::{JobId, Result};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -59,14 +59,6 @@ impl fmt::Display for SqliteJobQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "queue in {}", self.name)
     }
-}
-
-fn check_len(operation: &'static str, items: usize) -> Result<()> {
-    if items > MAX_ITEMS {
-        let what = format!("{items} items in one call, at most {MAX_ITEMS} are allowed");
-        return Err(Error::invalid(operation, what));
-    }
-    Ok(())
 }
 
 /// How soon a worker that waits looks whether another process has written: first, and at last.

@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// As the other commands, and if they cannot be written.
 pub(super) fn log(args: &LogArgs) -> anyhow::Result<u8> {
     let admin = Admin::new(&args.store, false)?;
-    let format = args.format().unwrap_or(admin.settings.format);
+    let format = args.format.typed().map_or(admin.settings.format, |(_, format)| format);
     admin.run(async {
         let queue = admin.queue().await?;
         let id = args.id.batch(&*queue).await?;

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::StoreArgs;
+use super::{FormatArgs, StoreArgs};
 use crate::ids::Prefix;
-use crate::settings::Format;
 
 const BATCH_EXAMPLES: &str = "\
 Examples:
@@ -199,37 +198,11 @@ pub(crate) struct LogArgs {
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Write one JSON array of reports
-    #[arg(long, help_heading = "Output", group = "format")]
-    json: bool,
-
-    /// Write one JSON report per line
-    #[arg(long, help_heading = "Output", group = "format")]
-    ndjson: bool,
-
-    /// Write one line per report, for spreadsheets
-    #[arg(long, help_heading = "Output", group = "format")]
-    csv: bool,
-
-    /// Say all there is to say about each target
-    #[arg(long, help_heading = "Output", group = "format")]
-    explain: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-}
-
-impl LogArgs {
-    /// The format that was typed.
-    pub(crate) fn format(&self) -> Option<Format> {
-        let formats = [
-            (self.json, Format::Json),
-            (self.ndjson, Format::Ndjson),
-            (self.csv, Format::Csv),
-            (self.explain, Format::Explain),
-        ];
-        formats.into_iter().find(|(typed, _)| *typed).map(|(_, format)| format)
-    }
 }
 
 #[derive(Debug, Subcommand)]

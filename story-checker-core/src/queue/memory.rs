@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 use self::state::State;
 use super::{
     Alter, Altered, Beat, BeatReply, ClaimRequest, Claimed, Enqueued, JobFilter, JobQueue, JobView,
-    MAX_ITEMS, Maintained, NewJob, Page, QueueControl, QueueName, Retention, Select, Settled,
-    Settlement, Stats, StatsQuery,
+    Maintained, NewJob, Page, QueueControl, QueueName, Retention, Select, Settled, Settlement,
+    Stats, StatsQuery, check_len,
 };
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -57,14 +57,6 @@ impl fmt::Display for InMemoryJobQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("queue in memory")
     }
-}
-
-fn check_len(operation: &'static str, items: usize) -> Result<()> {
-    if items > MAX_ITEMS {
-        let what = format!("{items} items in one call, at most {MAX_ITEMS} are allowed");
-        return Err(Error::invalid(operation, what));
-    }
-    Ok(())
 }
 
 #[async_trait]

@@ -22,7 +22,7 @@ pub use self::view::{
     Select, Stats, StatsQuery, WorkerStats,
 };
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{BatchId, Fence, JobId, WorkerId};
 use crate::retry::DeadReason;
 
@@ -475,6 +475,18 @@ pub const WORKERS_KEPT: Duration = Duration::from_secs(3_600);
 
 /// The most items in one call of a [`JobQueue`].
 pub const MAX_ITEMS: usize = 512;
+
+/// Refuses a call with more than [`MAX_ITEMS`] items; for stores.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), which says how many there are.
+pub fn check_len(operation: &'static str, items: usize) -> Result<()> {
+    if items > MAX_ITEMS {
+        let what = format!("{items} items in one call, at most {MAX_ITEMS} are allowed");
+        return Err(Error::invalid(operation, what));
+    }
+    Ok(())
+}
 
 const _: Option<&dyn JobQueue> = None;
 

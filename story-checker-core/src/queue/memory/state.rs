@@ -12,7 +12,7 @@ use slab::Slab;
 
 use super::super::{
     BeatReply, ClaimRequest, Claimed, ClaimedJob, Enqueued, JobCounts, JobLease, JobPast, JobState,
-    NewJob, Outcome, QueueName, Retention, Settled, Settlement, WORKERS_KEPT,
+    MAX_ITEMS, NewJob, Outcome, QueueName, Retention, Settled, Settlement, WORKERS_KEPT,
 };
 use crate::clock::Timestamp;
 use crate::id::{BatchId, Fence, JobId, WorkerId};
@@ -455,7 +455,7 @@ impl State {
 
     pub(super) fn claim(&mut self, request: &ClaimRequest, now: Timestamp) -> Claimed {
         let mut claimed = Claimed::default();
-        let mut room = super::MAX_ITEMS;
+        let mut room = MAX_ITEMS;
         self.alive(&request.worker, now);
         for (name, want) in &request.wants {
             let queue = self.queue(name);
