@@ -2,13 +2,16 @@
 
 use std::ops::Bound;
 
-use super::super::super::{
+use super::State;
+use super::batch::{Batch, Share};
+use super::line::Queue;
+use super::row::Extra;
+use crate::clock::Timestamp;
+use crate::id::{BatchId, JobId, WorkerId};
+use crate::queue::{
     Altered, BatchStats, JobCounts, JobFilter, JobState, JobView, Page, QueueControl, QueueName,
     QueueStats, Stats, StatsQuery, WorkerStats,
 };
-use super::{Batch, Extra, Queue, Share, State};
-use crate::clock::Timestamp;
-use crate::id::{BatchId, JobId, WorkerId};
 
 impl State {
     pub(in super::super) fn cancel(&mut self, id: JobId, now: Timestamp) -> bool {
