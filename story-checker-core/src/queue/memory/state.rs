@@ -1,6 +1,6 @@
 //! The queue as plain data: every method is one atomic step at a given time.
 //!
-//! Rows live in a slab. Each waiting row stands in exactly one of its queue's orders (`ready` or
+//! Rows lie in a table. Each waiting row stands in exactly one of its queue's orders (`ready` or
 //! `scheduled`), each leased one in `leases`, each ended one in one of the two logs.
 
 mod admin;
@@ -10,14 +10,14 @@ mod enqueue;
 mod lease;
 mod line;
 mod row;
+mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-
-use slab::Slab;
 
 use self::batch::Batch;
 use self::line::Queue;
 use self::row::Row;
+use self::table::{Slot, Table};
 use crate::clock::Timestamp;
 use crate::id::{BatchId, JobId, WorkerId};
 use crate::queue::{JobCounts, JobState, QueueName, Retention, WORKERS_KEPT};
@@ -25,15 +25,13 @@ use crate::queue::{JobCounts, JobState, QueueName, Retention, WORKERS_KEPT};
 #[derive(Debug)]
 pub(super) struct State {
     retention: Retention,
-    rows: Slab<Row>,
-    by_id: BTreeMap<JobId, usize>,
-    queues: Vec<Queue>,
-    queue_index: BTreeMap<QueueName, usize>,
-    batches: Slab<Batch>,
-    batch_index: BTreeMap<BatchId, usize>,
+    rows: Table<JobId, Row>,
+    queues: Table<QueueName, Queue>,
+    batches: Table<BatchId, Batch>,
     /// Batches that were cancelled while rows of theirs still waited.
-    cancelled: VecDeque<usize>,
-    leases: BTreeSet<(Timestamp, usize)>,
+    cancelled: VecDeque<Slot>,
+    /// Who holds which row, and until when.
+    leases: BTreeMap<(Timestamp, Slot), WorkerId>,
     /// Ended rows in the order of their ending, with the time; entries of rows that live again or
     /// are gone are skipped.
     done_log: VecDeque<(Timestamp, JobId)>,
@@ -49,14 +47,11 @@ impl State {
     pub(super) fn new(retention: Retention) -> Self {
         Self {
             retention,
-            rows: Slab::new(),
-            by_id: BTreeMap::new(),
-            queues: Vec::new(),
-            queue_index: BTreeMap::new(),
-            batches: Slab::new(),
-            batch_index: BTreeMap::new(),
+            rows: Table::new(),
+            queues: Table::new(),
+            batches: Table::new(),
             cancelled: VecDeque::new(),
-            leases: BTreeSet::new(),
+            leases: BTreeMap::new(),
             done_log: VecDeque::new(),
             dead_log: VecDeque::new(),
             kept: [0; 2],
@@ -65,12 +60,11 @@ impl State {
         }
     }
 
-    fn queue(&mut self, name: &QueueName) -> usize {
-        if let Some(&index) = self.queue_index.get(name) {
-            return index;
+    fn queue(&mut self, name: &QueueName) -> Slot {
+        if let Some(queue) = self.queues.slot(name) {
+            return queue;
         }
-        let index = self.queues.len();
-        self.queues.push(Queue {
+        let queue = Queue {
             name: name.clone(),
             paused: false,
             max_len: None,
@@ -79,14 +73,13 @@ impl State {
             scheduled: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             unique: HashMap::new(),
-        });
-        self.queue_index.insert(name.clone(), index);
-        index
+        };
+        self.queues.insert(name.clone(), queue)
     }
 
-    fn batch(&mut self, id: BatchId, now: Timestamp) -> usize {
-        if let Some(&index) = self.batch_index.get(&id) {
-            return index;
+    fn batch(&mut self, id: BatchId, now: Timestamp) -> Slot {
+        if let Some(batch) = self.batches.slot(&id) {
+            return batch;
         }
         let batch = Batch {
             id,
@@ -97,13 +90,11 @@ impl State {
             created_at: now,
             changed_at: now,
         };
-        let index = self.batches.insert(batch);
-        self.batch_index.insert(id, index);
-        index
+        self.batches.insert(id, batch)
     }
 
     /// Changes the counters of a row's state by one.
-    fn count(&mut self, row: usize, state: JobState, by: i64) {
+    fn count(&mut self, row: Slot, state: JobState, by: i64) {
         let Row { queue, batch, .. } = self.rows[row];
         let change = |count: &mut u64| *count = count.saturating_add_signed(by);
         change(self.queues[queue].counts.of(state));
@@ -112,7 +103,7 @@ impl State {
         }
     }
 
-    fn set_state(&mut self, row: usize, state: JobState) {
+    fn set_state(&mut self, row: Slot, state: JobState) {
         // A waiting row of a cancelled batch has been counted as cancelled already.
         self.count(row, self.state_of(row), -1);
         self.hide(row, -1);
@@ -122,7 +113,7 @@ impl State {
     }
 
     /// Changes the count of waiting rows of a cancelled batch by one, if the row is one.
-    fn hide(&mut self, row: usize, by: i64) {
+    fn hide(&mut self, row: Slot, by: i64) {
         let Row { queue, batch, state, .. } = self.rows[row];
         let waits = matches!(state, JobState::Ready | JobState::Scheduled);
         if let Some(batch) = batch.filter(|batch| waits && self.batches[*batch].cancelled) {
@@ -132,7 +123,7 @@ impl State {
     }
 
     /// Where a row really stands: waiting rows of a cancelled batch are cancelled.
-    fn state_of(&self, row: usize) -> JobState {
+    fn state_of(&self, row: Slot) -> JobState {
         let Row { state, batch, .. } = self.rows[row];
         let waits = matches!(state, JobState::Ready | JobState::Scheduled);
         if waits && batch.is_some_and(|batch| self.batches[batch].cancelled) {
@@ -141,17 +132,19 @@ impl State {
         state
     }
 
-    fn is_cancelled(&self, row: usize) -> bool {
+    fn is_cancelled(&self, row: Slot) -> bool {
         let Row { cancel, batch, .. } = self.rows[row];
         cancel || batch.is_some_and(|batch| self.batches[batch].cancelled)
     }
 
     /// Lets a row wait until `at`. It must stand in no order.
-    fn put_in_line(&mut self, row: usize, at: Timestamp, now: Timestamp) {
+    fn put_in_line(&mut self, row: Slot, at: Timestamp, now: Timestamp) {
         let state = if at <= now { JobState::Ready } else { JobState::Scheduled };
         self.set_state(row, state);
-        self.rows[row].at = at;
-        let Row { queue, batch, priority, sequence, deadline, .. } = self.rows[row];
+        let waiting = &mut self.rows[row];
+        waiting.at = at;
+        let Row { queue, batch, priority, sequence, .. } = *waiting;
+        let deadline = waiting.deadline();
         let queue = &mut self.queues[queue];
         if state == JobState::Ready {
             queue.ready.entry(priority).or_default().insert(batch, sequence, row);
@@ -164,13 +157,15 @@ impl State {
     }
 
     /// Takes a row out of whatever order it stands in.
-    fn take_out_of_line(&mut self, row: usize) {
-        let Row { queue, batch, priority, sequence, at, deadline, state, .. } = self.rows[row];
+    fn take_out_of_line(&mut self, row: Slot) {
+        let leaving = &self.rows[row];
+        let Row { queue, batch, priority, sequence, at, state, .. } = *leaving;
+        let deadline = leaving.deadline();
         let queue = &mut self.queues[queue];
         match state {
             JobState::Ready => {
                 if let Some(level) = queue.ready.get_mut(&priority) {
-                    level.remove(batch, sequence, row);
+                    level.remove(batch, sequence);
                     if level.rows.is_empty() {
                         queue.ready.remove(&priority);
                     }

@@ -1,5 +1,6 @@
 //! A batch and its counts.
 
+use super::table::Slot;
 use crate::clock::Timestamp;
 use crate::id::BatchId;
 use crate::queue::{JobCounts, JobState};
@@ -20,14 +21,14 @@ pub(super) struct Batch {
 /// What a batch has in one queue.
 #[derive(Debug)]
 pub(super) struct Share {
-    pub(super) queue: usize,
+    pub(super) queue: Slot,
     pub(super) counts: JobCounts,
     /// Rows that still wait although the batch is cancelled; they count as cancelled.
     pub(super) hidden: JobCounts,
 }
 
 impl Batch {
-    pub(super) fn share(&mut self, queue: usize) -> &mut Share {
+    pub(super) fn share(&mut self, queue: Slot) -> &mut Share {
         let index = self.counts.iter().position(|share| share.queue == queue);
         let index = index.unwrap_or_else(|| {
             let (counts, hidden) = (JobCounts::default(), JobCounts::default());

@@ -3,7 +3,9 @@
 use super::State;
 use super::line::Level;
 use super::row::Row;
+use super::table::Slot;
 use crate::clock::Timestamp;
+use crate::id::JobId;
 use crate::queue::{JobState, Outcome, Retention, Settled, Settlement};
 
 impl State {
@@ -13,7 +15,6 @@ impl State {
             Err(reply) => return reply,
         };
         self.take_out_of_line(row);
-        self.rows[row].worker = None;
         let cancelled = self.is_cancelled(row);
         match settlement.outcome {
             Outcome::Done { result } => {
@@ -54,13 +55,13 @@ impl State {
     }
 
     /// Ends a row for good.
-    pub(super) fn end(&mut self, row: usize, state: JobState, now: Timestamp) {
+    pub(super) fn end(&mut self, row: Slot, state: JobState, now: Timestamp) {
         self.take_out_of_line(row);
         self.set_state(row, state);
         let ended = &mut self.rows[row];
         ended.at = now;
         let (id, queue, batch) = (ended.id, ended.queue, ended.batch);
-        if let Some(key) = ended.extra.as_ref().and_then(|extra| extra.unique.as_ref())
+        if let Some(key) = ended.unique()
             && self.queues[queue].unique.get(key) == Some(&row)
         {
             self.queues[queue].unique.remove(key);
@@ -77,13 +78,13 @@ impl State {
     pub(in super::super) fn sweep_cancelled(&mut self, budget: usize, now: Timestamp) -> usize {
         let mut swept = 0;
         while let Some(&batch) = self.cancelled.front() {
-            let of_batch = |level: &Level| level.rows.get(&Some(batch))?.first().copied();
+            let of_batch = |level: &Level| level.rows.get(&Some(batch))?.values().next().copied();
             let of = &self.batches[batch];
             let queues = of.counts.iter().map(|share| &self.queues[share.queue]);
             let next = queues.flat_map(|queue| queue.ready.values()).find_map(of_batch);
             match next.filter(|_| of.cancelled) {
                 Some(_) if swept >= budget => break,
-                Some((_, row)) => {
+                Some(row) => {
                     self.end(row, JobState::Cancelled, now);
                     swept += 1;
                 }
@@ -108,10 +109,10 @@ impl State {
                     break;
                 }
                 log.pop_front();
-                if let Some(&row) = self.by_id.get(&id) {
+                if let Some(row) = self.rows.slot(&id) {
                     let Row { state, at: ended_at, .. } = self.rows[row];
                     if state.is_final() && ended_at == at {
-                        self.drop_row(row, now);
+                        self.drop_row(id, now);
                         pruned += 1;
                     }
                 }
@@ -120,9 +121,9 @@ impl State {
         pruned
     }
 
-    pub(super) fn drop_row(&mut self, row: usize, now: Timestamp) {
-        let row = self.rows.remove(row);
-        self.by_id.remove(&row.id);
+    /// Drops a row that has ended.
+    pub(super) fn drop_row(&mut self, id: JobId, now: Timestamp) {
+        let Some(row) = self.rows.remove(&id) else { return };
         self.kept[usize::from(row.state != JobState::Done)] -= 1;
         if let Some(index) = row.batch {
             let batch = &mut self.batches[index];
@@ -131,8 +132,8 @@ impl State {
             let old =
                 batch.changed_at + self.retention.done_for.max(self.retention.dead_for) <= now;
             if batch.rows == 0 && old && !self.cancelled.contains(&index) {
-                let batch = self.batches.remove(index);
-                self.batch_index.remove(&batch.id);
+                let id = batch.id;
+                self.batches.remove(&id);
             }
         }
     }

@@ -3,13 +3,14 @@
 use super::State;
 use super::line::Queue;
 use super::row::{Extra, Row};
+use super::table::Slot;
 use crate::clock::Timestamp;
 use crate::id::Fence;
 use crate::queue::{Enqueued, JobPast, JobState, NewJob};
 
 impl State {
     pub(in super::super) fn enqueue(&mut self, job: NewJob, now: Timestamp) -> Enqueued {
-        if self.by_id.contains_key(&job.id) {
+        if self.rows.slot(&job.id).is_some() {
             return Enqueued::Duplicate { existing: job.id };
         }
         let queue = self.queue(&job.queue);
@@ -35,13 +36,13 @@ impl State {
             batch.changed_at = batch.changed_at.max(now);
         }
         self.sequence += 1;
-        let extra = job
-            .unique
-            .clone()
-            .map(|unique| Box::new(Extra { unique: Some(unique), ..Extra::default() }));
-        let row = self.rows.insert(Row {
+        let deadline =
+            past.map_or_else(|| job.deadline.map(|span| now + span), |past| past.deadline);
+        let extra = (deadline.is_some() || job.unique.is_some())
+            .then(|| Box::new(Extra { deadline, unique: job.unique.clone(), ..Extra::default() }));
+        let row = Row {
             id: job.id,
-            payload: job.payload,
+            payload: job.payload.as_ref().into(),
             batch,
             queue,
             // Counted below; from here it goes in line, or has ended.
@@ -55,11 +56,9 @@ impl State {
             sequence: self.sequence,
             enqueued_at: now,
             at: now + job.delay,
-            deadline: job.deadline.map(|span| now + span),
-            worker: None,
             extra,
-        });
-        self.by_id.insert(job.id, row);
+        };
+        let row = self.rows.insert(job.id, row);
         if let Some(key) = job.unique.filter(|_| !ended) {
             self.queues[queue].unique.insert(key, row);
         }
@@ -76,7 +75,7 @@ impl State {
     }
 
     /// Gives a new row the past that it had in another store.
-    fn restore(&mut self, row: usize, past: JobPast, now: Timestamp) {
+    fn restore(&mut self, row: Slot, past: JobPast, now: Timestamp) {
         let cancelled = self.is_cancelled(row);
         let at = &mut self.rows[row];
         at.attempt = past.attempt;
@@ -84,7 +83,6 @@ impl State {
         at.deferrals = past.deferrals;
         at.fence = past.fence;
         at.enqueued_at = past.enqueued_at;
-        at.deadline = past.deadline;
         if !past.note.is_empty() || past.dead_reason.is_some() || past.result.is_some() {
             let extra = at.extra();
             extra.note = past.note;

@@ -1,11 +1,15 @@
 //! How jobs are given out, for how long, and what becomes of those that nobody gives back.
 
+use bytes::Bytes;
+
 use super::State;
 use super::batch::Batch;
 use super::row::Row;
+use super::table::Slot;
 use crate::clock::Timestamp;
 #[cfg(feature = "testing")]
 use crate::id::JobId;
+use crate::id::WorkerId;
 use crate::queue::{
     BeatReply, ClaimRequest, Claimed, ClaimedJob, JobLease, JobState, MAX_ITEMS, QueueName, Settled,
 };
@@ -36,7 +40,7 @@ impl State {
         claimed
     }
 
-    fn promote(&mut self, queue: usize, most: usize, now: Timestamp) {
+    fn promote(&mut self, queue: Slot, most: usize, now: Timestamp) {
         for _ in 0..most {
             let Some(&(at, row)) = self.queues[queue].scheduled.first() else { break };
             if at > now {
@@ -53,7 +57,7 @@ impl State {
 
     fn claim_ready(
         &mut self,
-        queue: usize,
+        queue: Slot,
         want: usize,
         request: &ClaimRequest,
         now: Timestamp,
@@ -83,7 +87,7 @@ impl State {
 
     fn claim_hopeless(
         &mut self,
-        queue: usize,
+        queue: Slot,
         want: usize,
         until: Timestamp,
         request: &ClaimRequest,
@@ -111,10 +115,11 @@ impl State {
         now: Timestamp,
     ) -> Vec<JobLease> {
         self.alive(&request.worker, now);
-        for queue in 0..self.queues.len() {
+        let queues: Vec<_> = self.queues.after(None).map(|(_, queue)| queue).collect();
+        for queue in queues {
             self.promote(queue, usize::MAX, now);
         }
-        let rows: Vec<_> = ids.iter().filter_map(|id| self.by_id.get(id).copied()).collect();
+        let rows: Vec<_> = ids.iter().filter_map(|id| self.rows.slot(id)).collect();
         let mut grant = |row| {
             self.take_out_of_line(row);
             self.grant(row, request, now).lease
@@ -123,19 +128,18 @@ impl State {
     }
 
     /// Leases a row that was just taken out of its order.
-    fn grant(&mut self, row: usize, request: &ClaimRequest, now: Timestamp) -> ClaimedJob {
+    fn grant(&mut self, row: Slot, request: &ClaimRequest, now: Timestamp) -> ClaimedJob {
         self.set_state(row, JobState::Leased);
         let until = now + request.lease;
-        self.leases.insert((until, row));
+        self.leases.insert((until, row), request.worker.clone());
         let at = &mut self.rows[row];
         at.fence = at.fence.next();
         at.at = until;
-        at.worker = Some(request.worker.clone());
-        if let Some(deadline) = at.deadline {
-            self.queues[at.queue].deadlines.remove(&(deadline, row));
+        let (queue, deadline) = (&mut self.queues[at.queue], at.deadline());
+        if let Some(deadline) = deadline {
+            queue.deadlines.remove(&(deadline, row));
         }
-        let Row { id, fence, batch, attempt, crashes, deferrals, deadline, .. } = self.rows[row];
-        let row = &self.rows[row];
+        let Row { id, fence, batch, attempt, crashes, deferrals, enqueued_at, .. } = *at;
         ClaimedJob {
             batch: batch.map(|batch| self.batches[batch].id),
             attempt,
@@ -144,16 +148,16 @@ impl State {
             deadline,
             ..ClaimedJob::new(
                 JobLease::new(id, fence),
-                self.queues[row.queue].name.clone(),
-                row.payload.clone(),
-                row.enqueued_at,
+                queue.name.clone(),
+                Bytes::copy_from_slice(&at.payload),
+                enqueued_at,
             )
         }
     }
 
     /// The row of a lease that holds, or why it does not.
-    pub(super) fn held(&self, lease: JobLease) -> Result<usize, Settled> {
-        let &row = self.by_id.get(&lease.id).ok_or(Settled::Gone)?;
+    pub(super) fn held(&self, lease: JobLease) -> Result<Slot, Settled> {
+        let row = self.rows.slot(&lease.id).ok_or(Settled::Gone)?;
         match &self.rows[row] {
             held if held.fence != lease.fence => Err(Settled::Stale),
             held if held.state == JobState::Leased => Ok(row),
@@ -164,15 +168,21 @@ impl State {
 
     pub(in super::super) fn renew(&mut self, lease: JobLease, until: Timestamp) -> BeatReply {
         let Ok(row) = self.held(lease) else { return BeatReply::Stale };
-        self.leases.remove(&(self.rows[row].at, row));
-        self.leases.insert((until, row));
-        self.rows[row].at = until;
+        let before = std::mem::replace(&mut self.rows[row].at, until);
+        if let Some(holder) = self.leases.remove(&(before, row)) {
+            self.leases.insert((until, row), holder);
+        }
         if self.is_cancelled(row) { BeatReply::Cancel } else { BeatReply::Held }
+    }
+
+    /// Who holds a row.
+    pub(super) fn holder(&self, row: Slot) -> Option<&WorkerId> {
+        self.leases.get(&(self.rows[row].at, row))
     }
 
     pub(in super::super) fn reap(&mut self, budget: usize, now: Timestamp) -> usize {
         for reaped in 0..budget {
-            let Some(&(until, row)) = self.leases.first() else { return reaped };
+            let Some((&(until, row), _)) = self.leases.first_key_value() else { return reaped };
             if until > now {
                 return reaped;
             }
@@ -180,7 +190,6 @@ impl State {
             let dead = &mut self.rows[row];
             dead.crashes += 1;
             dead.fence = dead.fence.next();
-            dead.worker = None;
             if self.is_cancelled(row) {
                 self.end(row, JobState::Cancelled, now);
             } else {
@@ -195,10 +204,10 @@ impl State {
         queues: &[QueueName],
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let known = queues.iter().filter_map(|name| self.queue_index.get(name));
-        let open = known.map(|index| &self.queues[*index]).filter(|queue| !queue.paused);
+        let known = queues.iter().filter_map(|name| self.queues.slot(name));
+        let open = known.map(|queue| &self.queues[queue]).filter(|queue| !queue.paused);
         open.filter_map(|queue| {
-            let may = |turn: &Option<usize>| {
+            let may = |turn: &Option<Slot>| {
                 turn.is_none_or(|batch| {
                     let Batch { paused, cancelled, .. } = self.batches[batch];
                     !paused && !cancelled

@@ -2,17 +2,19 @@
 
 use bytes::Bytes;
 
+use super::table::Slot;
 use crate::clock::Timestamp;
-use crate::id::{Fence, JobId, WorkerId};
+use crate::id::{Fence, JobId};
 use crate::queue::JobState;
 use crate::retry::DeadReason;
 
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) id: JobId,
-    pub(super) payload: Bytes,
-    pub(super) batch: Option<usize>,
-    pub(super) queue: usize,
+    /// A copy: the bytes that came in may be a part of a much larger buffer.
+    pub(super) payload: Box<[u8]>,
+    pub(super) batch: Option<Slot>,
+    pub(super) queue: Slot,
     pub(super) state: JobState,
     pub(super) priority: u8,
     pub(super) cancel: bool,
@@ -23,15 +25,16 @@ pub(super) struct Row {
     pub(super) sequence: u64,
     pub(super) enqueued_at: Timestamp,
     pub(super) at: Timestamp,
-    pub(super) deadline: Option<Timestamp>,
-    /// Who holds it.
-    pub(super) worker: Option<WorkerId>,
-    /// What most rows do not have.
     pub(super) extra: Option<Box<Extra>>,
 }
 
+// Every job that waits takes so much. What only some have is an extra, or stands in an index.
+const _: () = assert!(size_of::<Option<Row>>() <= 96);
+
+/// What most rows do not have.
 #[derive(Debug, Default)]
 pub(super) struct Extra {
+    pub(super) deadline: Option<Timestamp>,
     pub(super) result: Option<Bytes>,
     pub(super) note: String,
     pub(super) dead_reason: Option<DeadReason>,
@@ -41,5 +44,13 @@ pub(super) struct Extra {
 impl Row {
     pub(super) fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.extra.as_ref()?.deadline
+    }
+
+    pub(super) fn unique(&self) -> Option<&Bytes> {
+        self.extra.as_ref()?.unique.as_ref()
     }
 }
