@@ -115,12 +115,15 @@ fn claim_ready(
 ) -> Result<()> {
     let mut left = want;
     while left > 0 {
-        let mut lines = first_lines(tx, grant.queue, left)?;
+        // A second one tells whether the first is alone.
+        let mut lines = first_lines(tx, grant.queue, left.max(2))?;
         if lines.is_empty() {
             break;
         }
         let alone = lines.len() == 1;
-        let mut over = Vec::new();
+        // There may be more lines than were read: then nobody gets a second job before they are.
+        let once = lines.len() >= left;
+        let (mut over, mut served) = (Vec::new(), Vec::new());
         while left > 0
             && let Some(mut line) = lines.pop_front()
         {
@@ -133,13 +136,13 @@ fn claim_ready(
                     claimed.push(take(tx, grant, candidate, line.batch)?);
                     line.taken = true;
                     left -= 1;
-                    lines.push_back(line);
+                    if once { served.push(line) } else { lines.push_back(line) }
                 }
                 None => over.push(line),
             }
         }
         let ended = |line: &Line| line.ends && line.head.is_empty();
-        let (ended, lines): (Vec<_>, Vec<_>) = lines.into_iter().partition(ended);
+        let (ended, lines): (Vec<_>, Vec<_>) = lines.into_iter().chain(served).partition(ended);
         for line in over.into_iter().chain(ended) {
             tx.drop_line(grant.queue, line.prio, line.batch)?;
         }
