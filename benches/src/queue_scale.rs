@@ -248,13 +248,13 @@ impl<'a> Case<'a> {
         let mut keep = self.keep;
         keep.done = (kept + drained).saturating_sub(SURPLUS);
         self.large.reopen(self.store, keep).await?;
-        self.to_prune().await?;
+        self.pruning().await?;
         self.compare("ended").await
     }
 
     /// Claims before, while and after maintenance prunes, round after round, evenly spread. The small
     /// queue is never measured meanwhile: it would be slowed down as well.
-    async fn to_prune(&mut self) -> Result<(), BoxError> {
+    async fn pruning(&mut self) -> Result<(), BoxError> {
         const ROUNDS: usize = PRUNED.div_ceil(MAX_ITEMS);
         let (mut small, mut large) = (Vec::new(), Vec::new());
         let (mut pruned, mut times) = (0, Vec::new());
