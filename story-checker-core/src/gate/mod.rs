@@ -4,6 +4,7 @@
 //! takes all of them or none, and answers with a [`Pass`]. A pass that is dropped before its request
 //! was sent gives everything back.
 
+mod breaker;
 mod bucket;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use self::breaker::{
+    BreakerCause, BreakerMode, BreakerPolicy, BreakerState, Breakers, InvalidBreakerPolicy,
+};
 use self::bucket::Bucket;
 pub use self::bucket::{InvalidQuota, Quota};
 use crate::charge::charge;
