@@ -230,6 +230,21 @@ pub(crate) fn report_of(event: &Event, voice: &Voice) -> Option<Arc<Report>> {
             }
             _ => {}
         },
+        Event::BreakerChanged(change) => {
+            let (key, cause) = (&change.key, change.cause.as_str());
+            match (change.to, change.until) {
+                (BreakerState::Open, Some(until)) => {
+                    voice.say(format_args!("{key} is left alone until {until}: {cause}"));
+                }
+                (BreakerState::Open, None) => {
+                    voice.say(format_args!("{key} is left alone: {cause}"));
+                }
+                (BreakerState::Closed, _) => {
+                    voice.say(format_args!("{key} is used again: {cause}"))
+                }
+                (to, _) => tracing::info!(%key, to = to.as_str(), cause, "a breaker changes"),
+            }
+        }
         Event::PutOff { job, cause, until, attempt_used, .. } => {
             tracing::info!(%job, %until, attempt_used, cause = cause.message, "a check is put off");
         }

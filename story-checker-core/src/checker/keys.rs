@@ -1,4 +1,5 @@
 use super::profile::CheckerProfile;
+use crate::clock::Timestamp;
 use crate::gate::{Availability, Gate, Key, KeyClass, Limits, Need};
 use crate::proxy::Proxy;
 use crate::session::SessionHandle;
@@ -9,6 +10,8 @@ use crate::session::SessionHandle;
 pub(crate) struct GateKeys {
     app: Key,
     endpoints: Vec<(&'static str, Key)>,
+    /// The endpoints that it cannot do without; their limits are not asked for.
+    vital: Vec<Need>,
     limits: Limits,
 }
 
@@ -19,9 +22,14 @@ impl GateKeys {
         let key = |endpoint: &&'static str| {
             (*endpoint, Key::new(KeyClass::Endpoint, format!("{app}/{endpoint}")))
         };
+        let vital = match profile.endpoints.as_slice() {
+            [only] if profile.vital.is_empty() => std::slice::from_ref(only),
+            _ => &profile.vital,
+        };
         Self {
             app: Key::new(KeyClass::App, &**app),
             endpoints: profile.endpoints.iter().map(key).collect(),
+            vital: vital.iter().map(|name| Need::new(key(name).1, None)).collect(),
             limits: limits.unwrap_or(&profile.limits).clone(),
         }
     }
@@ -48,6 +56,16 @@ impl GateKeys {
         [app, endpoint, session, proxy].into_iter().flatten().collect()
     }
 
+    /// How many more may probe the vital endpoints; as many as there are, if none is half-open.
+    pub(crate) fn room(&self, gate: &Gate) -> usize {
+        usize::try_from(gate.room(&self.vital)).unwrap_or(usize::MAX)
+    }
+
+    /// The vital endpoint that is taken for down, and until when.
+    pub(crate) fn down(&self, gate: &Gate) -> Option<(Key, Timestamp)> {
+        gate.open_until(&self.vital)
+    }
+
     /// What the gate says of one request, whatever its endpoint.
     pub(crate) fn availability(
         &self,
@@ -55,6 +73,8 @@ impl GateKeys {
         session: Option<&SessionHandle>,
         proxy: Option<&Proxy>,
     ) -> Availability {
-        gate.availability(&self.needs(None, session, proxy))
+        let mut needs = self.needs(None, session, proxy).into_vec();
+        needs.extend_from_slice(&self.vital);
+        gate.availability(&needs)
     }
 }

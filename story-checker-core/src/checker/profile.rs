@@ -27,6 +27,9 @@ pub struct CheckerProfile {
     pub session_optional: bool,
     /// The endpoints its requests go to, by the names given to [`CheckContext::pass`](super::CheckContext::pass).
     pub endpoints: Vec<&'static str>,
+    /// Those of them without which hardly any check gets an answer: while the breaker of one is
+    /// open, no job is claimed. If none is named and there is one endpoint only, it is that.
+    pub vital: Vec<&'static str>,
     /// The quotas it keeps unless the engine is given others.
     pub limits: Limits,
 }
@@ -43,6 +46,7 @@ impl CheckerProfile {
             session: None,
             session_optional: false,
             endpoints: Vec::new(),
+            vital: Vec::new(),
             limits: Limits::default(),
         }
     }
