@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use story_checker_core::checker::{CheckContext, CheckerProfile};
+use story_checker_core::checker::{CheckContext, Checker, CheckerProfile, Fallback};
 use story_checker_core::engine::{Event, SubmitOptions};
 use story_checker_core::gate::{BreakerState, Gate, Key, KeyClass};
 use story_checker_core::proxy::ProxyState;
@@ -189,4 +189,46 @@ async fn a_policy_that_cannot_be_kept_stops_the_building_of_an_engine() {
     let error: Error = world.builder().build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("`open`"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fallback_goes_on_while_one_of_its_checkers_can_answer() {
+    let world = world(2, 2).await;
+    let part = |app: &'static str| {
+        let mut profile = CheckerProfile::new(Platform::INSTAGRAM);
+        profile.app = app.into();
+        profile.endpoints = vec!["story"];
+        Acting::new(profile, |targets, cx| async move {
+            let mut answers = Vec::new();
+            for target in &targets {
+                let pass = cx.pass("story").await;
+                answers.push(pass.and_then(|pass| {
+                    pass.settle(None, SECOND);
+                    report(target, Verdict::Active)
+                }));
+            }
+            answers
+        })
+    };
+    let checkers: Vec<Arc<dyn Checker>> = vec![part("a"), part("b")];
+    let fallback = Arc::new(Fallback::new(checkers).unwrap());
+    let gate = Arc::new(Gate::new(Arc::clone(&world.clock) as Arc<dyn Clock>));
+    let open = |app, seconds| {
+        let key = Key::new(KeyClass::Endpoint, format!("{app}/story"));
+        gate.open_breaker(&key, START + SECOND * seconds);
+    };
+    let builder = world.builder_of(fallback).gate(Arc::clone(&gate));
+    let engine = builder.build().unwrap().start().await.unwrap();
+    let mut events = engine.subscribe(1_000, story_checker_core::engine::Overflow::Wait);
+    open("a", 1_000);
+    engine.submit(targets(10), SubmitOptions::default()).await.unwrap();
+    reports(&mut events, 10, |_| {}).await;
+    assert!(world.elapsed() < SECOND, "b answers");
+    open("b", 500);
+    engine.submit(targets(10), SubmitOptions::default()).await.unwrap();
+    tokio::time::sleep(SECOND * 490).await;
+    let checks = engine.stats().checks;
+    reports(&mut events, 10, |_| {}).await;
+    assert_eq!((checks, engine.stats().released), (10, 0), "both were left alone");
+    engine.shutdown(SECOND).await;
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::Context;
 use story_checker_core::Report;
 use story_checker_core::engine::{Engine, Event, Overflow};
+use story_checker_core::gate::BreakerState;
 use story_checker_core::proxy::ProxyState;
 use story_checker_core::session::SessionState;
 use tokio::sync::{Semaphore, mpsc};

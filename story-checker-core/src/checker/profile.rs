@@ -30,6 +30,9 @@ pub struct CheckerProfile {
     /// Those of them without which hardly any check gets an answer: while the breaker of one is
     /// open, no job is claimed. If none is named and there is one endpoint only, it is that.
     pub vital: Vec<&'static str>,
+    /// Who is asked in its place, if it is made of checkers: while one of them can answer, jobs are
+    /// claimed.
+    pub(super) made_of: Vec<Self>,
     /// The quotas it keeps unless the engine is given others.
     pub limits: Limits,
 }
@@ -47,7 +50,16 @@ impl CheckerProfile {
             session_optional: false,
             endpoints: Vec::new(),
             vital: Vec::new(),
+            made_of: Vec::new(),
             limits: Limits::default(),
+        }
+    }
+
+    /// The checkers that it is made of; itself if it is made of none.
+    pub(super) fn parts(&self) -> &[Self] {
+        match self.made_of.as_slice() {
+            [] => std::slice::from_ref(self),
+            parts => parts,
         }
     }
 }
