@@ -29,8 +29,8 @@
 //!
 //! Who is to blame when many proxies fail is decided where all of them are seen, in the
 //! [gate](crate::gate): if more than 3 in 10 (three at the least) of those used for an endpoint
-//! within ten seconds fail, it is the endpoint. Its breaker opens, and what the proxies were charged
-//! with there in these ten seconds is void. While an endpoint is open, *retry* becomes *defer*: a
+//! within ten seconds fail, with no answer in between, it is the endpoint. Its breaker opens, and what
+//! these proxies were charged with in that time is void. While an endpoint is open, *retry* becomes *defer*: a
 //! failure then says nothing about the job.
 
 use crate::fault::{Class, Scope};

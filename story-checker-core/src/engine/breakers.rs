@@ -39,7 +39,7 @@ async fn follow(shared: &Shared, change: BreakerChange) {
             let reason = change.cause.as_str().to_owned();
             pool.change_proxy(&id, |proxies, id| proxies.broken(id, until, reason)).await;
         } else if change.cause == BreakerCause::CommonCause {
-            pool.change_proxy(&id, |proxies, id| proxies.absolved(id)).await;
+            pool.absolve_proxy(&id).await;
         }
     }
     shared.bus.emit(Event::BreakerChanged(change)).await;

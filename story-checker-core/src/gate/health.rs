@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use tokio::sync::mpsc;
 
 use super::breaker::{Breaker, BreakerCause, BreakerPolicy, BreakerState, Breakers, Change};
-use super::breakers::BreakerChange;
+use super::change::BreakerChange;
 use super::key::{Key, KeyClass, Need};
 use super::lately::Lately;
 use crate::charge::{ProxyCharge, charge};

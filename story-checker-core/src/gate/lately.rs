@@ -15,30 +15,36 @@ const LEAST: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Lately {
     proxies: HashMap<Key, Last>,
-    /// How many of them have failed at last.
+    /// How many of them have failed in this run.
     failing: usize,
+    /// The number of the run of failures without an answer through any proxy.
+    run: u64,
     tidied: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Last {
     at: u64,
-    failed: bool,
+    /// The run in which it failed; none if it was answered.
+    failed_in: Option<u64>,
 }
 
 impl Lately {
-    /// A request through this proxy was answered.
+    /// A request through this proxy was answered: the endpoint is there.
     pub(super) fn answered(&mut self, proxy: &Key, now: u64) {
-        self.put(proxy, Last { at: now, failed: false });
+        self.put(proxy, Last { at: now, failed_in: None });
+        self.run += 1;
+        self.failing = 0;
         if now.saturating_sub(self.tidied) >= SPAN {
             self.tidy(now);
         }
     }
 
     /// A request through this proxy failed by its fault. True if so many fail that it is none: more
-    /// than 3 in 10 of those that were used within ten seconds, and three at the least.
+    /// than 3 in 10 of those that were used within ten seconds, and three at the least, without an
+    /// answer through any other in between.
     pub(super) fn failed(&mut self, proxy: &Key, now: u64) -> bool {
-        self.put(proxy, Last { at: now, failed: true });
+        self.put(proxy, Last { at: now, failed_in: Some(self.run) });
         if self.are_many() || now.saturating_sub(self.tidied) >= COARSE {
             self.tidy(now);
         }
@@ -51,19 +57,22 @@ impl Lately {
 
     fn put(&mut self, proxy: &Key, last: Last) {
         let before = match self.proxies.get_mut(proxy) {
-            Some(known) => std::mem::replace(known, last).failed,
+            Some(known) => std::mem::replace(known, last).failed_in,
             None => {
                 self.proxies.insert(proxy.clone(), last);
-                false
+                None
             }
         };
-        self.failing = self.failing - usize::from(before) + usize::from(last.failed);
+        if last.failed_in.is_some() && last.failed_in != before {
+            self.failing += 1;
+        }
     }
 
     /// Forgets what is older than the span.
     pub(super) fn tidy(&mut self, now: u64) {
         self.proxies.retain(|_, last| now.saturating_sub(last.at) <= SPAN);
-        self.failing = self.proxies.values().filter(|last| last.failed).count();
+        let failing = self.proxies.values().filter(|last| last.failed_in == Some(self.run));
+        self.failing = failing.count();
         self.tidied = now;
     }
 
@@ -82,7 +91,7 @@ impl Lately {
         self.tidy(now);
         let all = std::mem::take(&mut self.proxies);
         self.failing = 0;
-        let failed = all.into_iter().filter(|(_, last)| last.failed);
+        let failed = all.into_iter().filter(|(_, last)| last.failed_in == Some(self.run));
         (failed.map(|(key, _)| key).collect(), now.saturating_sub(SPAN))
     }
 }
@@ -109,18 +118,19 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_ten_seconds_and_the_last_result_of_each_count() {
+    fn only_the_last_ten_seconds_since_the_last_answer_count() {
         let mut lately = Lately::default();
         assert!(!lately.failed(&proxy(0), 0));
         assert!(!lately.failed(&proxy(1), 0));
         assert!(!lately.failed(&proxy(2), SPAN + 1), "the others are too long ago");
         assert!(!lately.failed(&proxy(3), SPAN + 1));
-        lately.answered(&proxy(3), SPAN + 2);
-        assert!(!lately.failed(&proxy(4), SPAN + 2));
-        assert!(lately.failed(&proxy(5), SPAN + 2));
+        lately.answered(&proxy(4), SPAN + 2);
+        assert!(!lately.failed(&proxy(3), SPAN + 2), "another was answered");
+        assert!(!lately.failed(&proxy(5), SPAN + 2));
+        assert!(lately.failed(&proxy(6), SPAN + 2));
         let (mut failed, since) = lately.clear(SPAN + 3);
         failed.sort();
-        assert_eq!((failed, since), (vec![proxy(2), proxy(4), proxy(5)], 3));
-        assert!(lately.is_empty() && !lately.failed(&proxy(6), SPAN + 3));
+        assert_eq!((failed, since), (vec![proxy(3), proxy(5), proxy(6)], 3));
+        assert!(lately.is_empty() && !lately.failed(&proxy(7), SPAN + 3));
     }
 }

@@ -10,6 +10,7 @@
 
 mod breaker;
 mod breakers;
+mod change;
 mod health;
 mod key;
 mod lately;
@@ -22,7 +23,7 @@ mod wait;
 pub use self::breaker::{
     BreakerCause, BreakerMode, BreakerPolicy, BreakerState, Breakers, InvalidBreakerPolicy,
 };
-pub use self::breakers::{BreakerChange, BreakerView};
+pub use self::change::{BreakerChange, BreakerView};
 pub use self::key::{Key, KeyClass, Need};
 pub use self::limit::Limits;
 pub use self::limiter::{Availability, Gate, NotReady};

@@ -139,6 +139,15 @@ impl Pool {
         }
     }
 
+    /// A proxy's breaker opened by the fault of another: if it rests for nothing else, it may be used
+    /// again, and the sessions that live there with it.
+    pub(in crate::engine) async fn absolve_proxy(&self, id: &ProxyId) {
+        self.change_proxy(id, Proxies::absolved).await;
+        for line in self.lock().kinds.values_mut() {
+            line.wake_if(|session| session.home.as_ref() == Some(id));
+        }
+    }
+
     /// Changes the state of a proxy, stores and tells it.
     pub(in crate::engine) async fn change_proxy(
         &self,

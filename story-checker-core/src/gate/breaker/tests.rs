@@ -85,7 +85,7 @@ fn the_open_time_doubles_up_to_the_longest_and_is_forgotten_in_quiet_times() {
     }
     let longest = 300 * SECOND;
     for (opens, time) in times.into_iter().enumerate() {
-        let middle = (10 * SECOND << opens).min(longest);
+        let middle = ((10 * SECOND) << opens).min(longest);
         assert!(time.abs_diff(middle) <= middle / 10, "{opens}: {time}");
         assert_ne!(time, middle, "not all keys come back at once");
     }

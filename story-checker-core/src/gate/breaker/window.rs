@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::policy::BreakerPolicy;
 
 /// How far back results are counted.
-pub(super) const WINDOW: Duration = Duration::from_micros(SLICE * SLICES);
-const SLICES: u64 = 6;
+pub(super) const WINDOW: Duration = Duration::from_micros(SLICE * SLICES as u64);
+const SLICES: u32 = 6;
 /// The length of a slice of the window, in microseconds.
 const SLICE: u64 = 10_000_000;
 
@@ -48,8 +48,7 @@ impl Window {
     /// Empties the slices whose time is over.
     fn roll(&mut self, now: u64) {
         let newest = number(now).max(self.newest);
-        let passed = u64::from(newest - self.newest);
-        if passed >= SLICES {
+        if newest - self.newest >= SLICES {
             self.slices = Default::default();
         } else {
             for number in self.newest..newest {
@@ -80,7 +79,7 @@ impl Window {
 }
 
 fn place(number: u32) -> usize {
-    number as usize % SLICES as usize
+    (number % SLICES) as usize
 }
 
 /// The share of failures that there is at the least: the lower end of Wilson's 95 % interval.

@@ -105,6 +105,21 @@ async fn one_bad_proxy_of_ten_is_left_alone_and_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn four_bad_proxies_of_ten_are_left_alone_and_the_endpoint_is_not() {
+    let gate = gate();
+    for _ in 0..10 {
+        for number in 0..10 {
+            if let Ok(pass) = take(&gate, number) {
+                let fault = Fault::new(Class::Timeout, Scope::Proxy, "no answer");
+                pass.settle((number % 3 == 0).then_some(&fault), SECOND);
+            }
+            advance(SECOND / 10).await;
+        }
+    }
+    assert_eq!(open(&gate), [0, 3, 6, 9].map(proxy));
+}
+
+#[tokio::test(start_paused = true)]
 async fn when_many_proxies_fail_it_is_the_endpoint_and_they_are_absolved() {
     let gate = gate();
     let mut changes = gate.hear_breakers();
