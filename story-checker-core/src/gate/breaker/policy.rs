@@ -2,8 +2,6 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::window::WINDOW;
-
 /// When a breaker opens, for how long, and how it closes again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -61,6 +59,7 @@ impl BreakerPolicy {
     /// # Errors
     /// [`InvalidBreakerPolicy`] that names the field and its rule.
     pub fn validate(&self) -> Result<(), InvalidBreakerPolicy> {
+        const MINUTE: Duration = Duration::from_secs(60);
         const YEAR: Duration = Duration::from_secs(366 * 86_400);
         let rules = [
             (self.in_a_row > 0, "in_a_row", "it must be at least 1"),
@@ -69,7 +68,7 @@ impl BreakerPolicy {
             (!self.open.is_zero(), "open", "it must be more than 0"),
             (self.open <= self.longest, "longest", "it must not be shorter than `open`"),
             (self.longest <= YEAR, "longest", "it must be at most a year"),
-            (self.quiet >= WINDOW, "quiet", "it must be at least a minute"),
+            (self.quiet >= MINUTE, "quiet", "it must be at least a minute"),
             (self.quiet <= YEAR, "quiet", "it must be at most a year"),
             (self.probes > 0, "probes", "it must be at least 1"),
             (self.successes > 0, "successes", "it must be at least 1"),

@@ -1,9 +1,6 @@
-use std::time::Duration;
-
 use super::policy::BreakerPolicy;
 
-/// How far back results are counted.
-pub(super) const WINDOW: Duration = Duration::from_micros(SLICE * SLICES as u64);
+/// So many slices are counted: the last minute.
 const SLICES: u32 = 6;
 /// The length of a slice of the window, in microseconds.
 const SLICE: u64 = 10_000_000;
