@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::beat::{keep_jobs, keep_sessions, tidy_up};
+use super::breakers::watch_breakers;
 use super::event::Event;
 use super::lane::Lane;
 use super::run::{give_up, run};
@@ -32,11 +33,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(super) async fn supervise(shared: Arc<Shared>) {
     let (settlements, inbox) = mpsc::channel(256);
     let helpers = TaskTracker::new();
+    // Before the first request: no change is missed.
+    let breakers = shared.gate.hear_breakers();
     let settler = tokio::spawn(settle(Arc::clone(&shared), inbox));
     helpers.spawn(keep_jobs(Arc::clone(&shared)));
     helpers.spawn(keep_sessions(Arc::clone(&shared)));
     helpers.spawn(tidy_up(Arc::clone(&shared)));
     helpers.spawn(watch_proxies(Arc::clone(&shared)));
+    helpers.spawn(watch_breakers(Arc::clone(&shared), breakers));
     helpers.spawn(watch_checks(Arc::clone(&shared)));
     dispatch(&shared, &settlements).await;
     shared.checks.close();
@@ -141,7 +145,11 @@ async fn serve(shared: &Arc<Shared>, line: &mut Line, settlements: &Settlements)
     let lane = &line.lane;
     let busy = shared.groups.load(Ordering::Acquire);
     let free = shared.config.max_in_flight.get().saturating_sub(busy);
-    let most = free.min(MAX_ITEMS.div_ceil(lane.max_batch)).min(line.appetite);
+    // Of an endpoint that was down, few ask at first whether it is back.
+    let room = lane.keys.room(&shared.gate);
+    let probes = (room < free).then(|| Arc::clone(&lane.probes));
+    let room = room.saturating_sub(lane.probes.load(Ordering::Acquire));
+    let most = free.min(MAX_ITEMS.div_ceil(lane.max_batch)).min(line.appetite).min(room);
     if most == 0 {
         return Ok(false);
     }
@@ -156,7 +164,7 @@ async fn serve(shared: &Arc<Shared>, line: &mut Line, settlements: &Settlements)
     let full = jobs.len() == want;
     let mut groups = 0;
     let mut go = |pair, group, turn| {
-        let slot = Slot::take(shared);
+        let slot = Slot::take(shared, probes.clone());
         let (shared_too, lane) = (Arc::clone(shared), Arc::clone(lane));
         let check = run(shared_too, lane, pair, (group, turn), settlements.clone());
         // Boxed here: spawning moves a future half a dozen times, and this one is 2 kB.
@@ -315,7 +323,10 @@ async fn settle_batch(shared: &Shared, batch: Vec<Settling>) {
             }
             Event::Cancelled { .. } => count(&shared.counters.cancelled),
             Event::Dropped { .. } => count(&shared.counters.dropped),
-            Event::ProxyChanged { .. } | Event::PutOff { .. } | Event::SessionChanged { .. } => {}
+            Event::BreakerChanged(_)
+            | Event::ProxyChanged { .. }
+            | Event::PutOff { .. }
+            | Event::SessionChanged { .. } => {}
         }
         tokio::select! {
             biased;
