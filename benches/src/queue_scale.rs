@@ -127,21 +127,6 @@ impl<'a> Case<'a> {
     }
 
     fn ratio(&mut self, what: &str, small: Vec<f64>, large: Vec<f64>) {
-        for (n, v) in [("small", &small), ("large", &large)] {
-            let mut v = v.clone();
-            v.sort_by(f64::total_cmp);
-            let q = |p: usize| v[v.len() * p / 100] * 1e3;
-            eprintln!(
-                "TMP {what} {n} {} p10 {:.2} p50 {:.2} p80 {:.2} p90 {:.2} p95 {:.2} p98 {:.2}",
-                v.len(),
-                q(10),
-                q(50),
-                q(80),
-                q(90),
-                q(95),
-                q(98)
-            );
-        }
         let (small, large) = (p99(small), p99(large));
         self.tell(&format!("{what}_claim_p99"), large * 1e3, "ms");
         self.tell(&format!("{what}_small_claim_p99"), small * 1e3, "ms");
