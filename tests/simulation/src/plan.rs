@@ -15,6 +15,7 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 /// The whole run, in milliseconds.
 const DAY: u64 = 24 * HOUR;
+const PERIOD_MS: u64 = PERIOD.as_secs() * SECOND;
 
 /// From one moment of the run to another, in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,13 @@ impl Window {
         Self { from, until: from + dice.between(least, most) }
     }
 
+    /// So long, from about the beginning of some period on, when there is work.
+    const fn at_work(dice: &mut Dice, least: u64, most: u64) -> Self {
+        let period = dice.between(1, PERIODS as u64) * PERIOD_MS;
+        let from = period - MINUTE + dice.between(0, 2 * MINUTE);
+        Self { from, until: from + dice.between(least, most) }
+    }
+
     pub(crate) const fn holds(self, at: u64) -> bool {
         self.from <= at && at < self.until
     }
@@ -38,11 +46,11 @@ impl Window {
 /// Something that happens to a worker, or is done by the operator or the platform.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Happening {
-    /// The worker dies without a word, and another starts after so many milliseconds.
-    Crash(u64),
-    /// The worker is stopped and another starts after so many milliseconds.
-    Restart(u64),
-    /// The operator gives new limits to the worker, which is started anew with them.
+    /// A worker dies without a word, and another starts in its place after so many milliseconds.
+    Crash(usize, u64),
+    /// A worker is stopped and another starts in its place after so many milliseconds.
+    Restart(usize, u64),
+    /// The operator gives new limits to the workers, which are started anew with them.
     Ours(Allowed),
     /// The platform has new limits.
     Theirs(Allowed),
@@ -92,8 +100,11 @@ impl Plan {
 
     /// Minutes in which the platform is out of order.
     fn outages(&mut self, dice: &mut Dice, start: SimTime) {
-        for _ in 0..dice.between(1, 4) {
-            let window = Window::somewhere(dice, MINUTE, 10 * MINUTE);
+        for number in 0..dice.between(2, 6) {
+            let window = match number % 2 {
+                0 => Window::at_work(dice, MINUTE, 10 * MINUTE),
+                _ => Window::somewhere(dice, MINUTE, 10 * MINUTE),
+            };
             let effect = match dice.between(0, 6) {
                 0 => Effect::Row("W20".into()),
                 1 => Effect::Row("W20-502".into()),
@@ -169,21 +180,19 @@ impl Plan {
         }
     }
 
-    /// Crashes and restarts of the worker.
+    /// Crashes and restarts of workers, most of them in the middle of the work.
     fn workers(&mut self, dice: &mut Dice) {
-        for _ in 0..dice.between(1, 5) {
-            let crash = Happening::Crash(dice.between(0, 2 * MINUTE));
-            self.happenings.push((dice.between(0, DAY), crash));
-        }
-        // Some of them in the middle of the work.
-        for _ in 0..dice.between(0, 4) {
-            let period = dice.between(0, PERIODS as u64) * millis(PERIOD);
-            let crash = Happening::Crash(dice.between(0, MINUTE));
-            self.happenings.push((period + dice.between(200, 40 * SECOND), crash));
-        }
-        for _ in 0..dice.between(1, 4) {
-            let restart = Happening::Restart(dice.between(0, MINUTE));
-            self.happenings.push((dice.between(0, DAY), restart));
+        for number in 0..dice.between(4, 12) {
+            let at = match number % 4 {
+                0 => dice.between(0, DAY),
+                _ => dice.between(0, PERIODS as u64) * PERIOD_MS + dice.between(200, MINUTE),
+            };
+            let (worker, pause) = (dice.pick([0, 1]), dice.between(0, 2 * MINUTE));
+            let happening = match number % 3 {
+                0 => Happening::Restart(worker, pause),
+                _ => Happening::Crash(worker, pause),
+            };
+            self.happenings.push((at, happening));
         }
     }
 

@@ -2,22 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use story_checker_core::proxy::{InvalidProxy, Proxy, ProxySource, ProxyState};
 use story_checker_core::{ProxyId, Result};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::diary::Diary;
 
-/// A list of proxies that is read anew when it changes.
+/// A list of proxies that changes.
 #[derive(Debug)]
 pub(crate) struct ProxyList {
     diary: Arc<Diary>,
     proxies: Vec<Proxy>,
     rows: Mutex<Rows>,
-    changed: Notify,
+    /// Grows with every change.
+    version: watch::Sender<u64>,
+}
+
+/// The list as one worker reads it.
+#[derive(Debug)]
+pub(crate) struct ProxyReader {
+    list: Arc<ProxyList>,
+    /// The version that was read last.
+    read: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -36,11 +46,17 @@ impl ProxyList {
         let proxies = (0..count).map(proxy).collect::<Result<_, InvalidProxy>>()?;
         let listed = vec![true; count];
         let rows = Rows { listed, removed: BTreeMap::new(), states: BTreeMap::new() };
-        Ok(Self { diary, proxies, rows: Mutex::new(rows), changed: Notify::new() })
+        Ok(Self { diary, proxies, rows: Mutex::new(rows), version: watch::Sender::new(0) })
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A proxy by its number, listed or not.
+    #[cfg(test)]
+    pub(crate) fn proxy(&self, number: usize) -> Proxy {
+        self.proxies[number].clone()
     }
 
     /// Their names, listed or not.
@@ -62,7 +78,7 @@ impl ProxyList {
             rows.removed.insert(self.proxies[number].id().clone(), now);
         }
         drop(rows);
-        self.changed.notify_one();
+        self.version.send_modify(|version| *version += 1);
     }
 
     /// When a proxy was last taken off the list, if it ever was.
@@ -76,31 +92,40 @@ impl ProxyList {
     }
 }
 
-impl fmt::Display for ProxyList {
+impl ProxyReader {
+    pub(crate) const fn new(list: Arc<ProxyList>) -> Self {
+        Self { list, read: AtomicU64::new(0) }
+    }
+}
+
+impl fmt::Display for ProxyReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "list of {} proxies that changes", self.proxies.len())
+        write!(f, "list of {} proxies that changes", self.list.proxies.len())
     }
 }
 
 #[async_trait]
-impl ProxySource for ProxyList {
+impl ProxySource for ProxyReader {
     async fn list(&self) -> Result<Vec<Proxy>> {
-        let rows = self.rows();
-        let listed = self.proxies.iter().zip(&rows.listed).filter(|(_, listed)| **listed);
+        self.read.store(*self.list.version.borrow(), Ordering::Relaxed);
+        let rows = self.list.rows();
+        let listed = self.list.proxies.iter().zip(&rows.listed).filter(|(_, listed)| **listed);
         Ok(listed.map(|(proxy, _)| proxy.clone()).collect())
     }
 
     async fn changed(&self) -> Result<()> {
-        self.changed.notified().await;
+        let mut version = self.list.version.subscribe();
+        // It has a sender as long as there is the list.
+        _ = version.wait_for(|version| *version != self.read.load(Ordering::Relaxed)).await;
         Ok(())
     }
 
     async fn load(&self) -> Result<Vec<(ProxyId, ProxyState)>> {
-        Ok(self.rows().states.clone().into_iter().collect())
+        Ok(self.list.rows().states.clone().into_iter().collect())
     }
 
     async fn save(&self, states: &[(ProxyId, ProxyState)]) -> Result<()> {
-        self.rows().states.extend(states.iter().cloned());
+        self.list.rows().states.extend(states.iter().cloned());
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ use crate::dice::Dice;
 use crate::ledger::Period;
 use crate::plan::{Happening, Plan};
 use crate::weather::Weather;
-use crate::world::{START, World};
+use crate::world::{START, WORKERS, World};
 
 /// How often somebody looks whether sessions want something of their owner.
 const LOOK: u64 = 5 * 60_000;
@@ -52,7 +52,7 @@ enum Step {
     Period,
     Look,
     Weather,
-    Start,
+    Start(usize),
     Reinstate(usize),
     Happening(Happening),
     End,
@@ -87,7 +87,7 @@ async fn day(seed: u64, case: Case, plan: &Plan, trace: bool) -> Result<Outcome>
     let mut weather = Weather::default();
     let mut dice = Dice::new(seed, 9);
     let mut agenda = Agenda::default();
-    agenda.add(0, Step::Start);
+    (0..WORKERS).for_each(|place| agenda.add(0, Step::Start(place)));
     for period in 0..PERIODS as u64 {
         agenda.add(period * millis(PERIOD), Step::Period);
     }
@@ -115,7 +115,7 @@ async fn day(seed: u64, case: Case, plan: &Plan, trace: bool) -> Result<Outcome>
                 weather.note(now, is_fair(&world, plan, now));
                 agenda.add(at + WEATHER, Step::Weather);
             }
-            Step::Start => world.start().await?,
+            Step::Start(place) => world.start(place).await?,
             Step::Reinstate(session) => {
                 world.diary.note(format_args!("the owner of viewer_{session} reinstates it"));
                 asked_of_owner.remove(&session);
@@ -125,9 +125,9 @@ async fn day(seed: u64, case: Case, plan: &Plan, trace: bool) -> Result<Outcome>
             Step::End => break,
         }
     }
-    world.start().await?;
+    world.start_all().await?;
     tokio::time::sleep(Duration::from_secs(60)).await;
-    world.stop().await;
+    world.stop_all().await;
     look_for_leaks(&world).await?;
     Ok(conclude(&world, &weather))
 }
@@ -156,18 +156,18 @@ async fn enqueue(world: &World, ids: &mut u128) -> Result<()> {
 async fn happen(world: &mut World, agenda: &mut Agenda, it: Happening) {
     world.diary.note(format_args!("{it:?}"));
     match it {
-        Happening::Crash(pause) => {
-            world.crash();
-            agenda.add(world.diary.now() + pause, Step::Start);
+        Happening::Crash(place, pause) => {
+            world.crash(place);
+            agenda.add(world.diary.now() + pause, Step::Start(place));
         }
-        Happening::Restart(pause) => {
-            world.stop().await;
-            agenda.add(world.diary.now() + pause, Step::Start);
+        Happening::Restart(place, pause) => {
+            world.stop(place).await;
+            agenda.add(world.diary.now() + pause, Step::Start(place));
         }
         Happening::Ours(limits) => {
             world.limits = limits;
-            world.stop().await;
-            agenda.add(world.diary.now(), Step::Start);
+            world.stop_all().await;
+            (0..WORKERS).for_each(|place| agenda.add(world.diary.now(), Step::Start(place)));
         }
         Happening::Theirs(limits) => world.allow(limits),
         Happening::Session(session, standing) => world.judge_session(session, standing),
@@ -271,6 +271,29 @@ fn conclude(world: &World, weather: &Weather) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_at_the_end_is_found() {
+        let mut world = World::new(1, Case::Small, &Plan::quiet(), false).await.unwrap();
+        look_for_leaks(&world).await.unwrap();
+        assert_eq!(world.diary.close().1, Counts::new());
+
+        enqueue(&world, &mut 0).await.unwrap();
+        let record = world.sessions.list(None, 1).await.unwrap().remove(0);
+        let owner = WorkerId::new("forgetful");
+        let request = SessionLeaseRequest::new(record.kind, owner, PERIOD, 1);
+        world.sessions.lease(&request).await.unwrap();
+        look_for_leaks(&world).await.unwrap();
+        let outcome = conclude(&world, &Weather::default());
+        let found = |kind| outcome.counts.get(&kind).copied().unwrap_or_default();
+        // The lease of the session, the queue that is not empty, and every job.
+        assert_eq!((found(Kind::Leaked), found(Kind::Lost)), (2, 200));
+
+        world.start(0).await.unwrap();
+        tokio::time::sleep(PERIOD).await;
+        world.stop_all().await;
+        assert_eq!(world.ledger.close()[0].answered, 200);
+    }
 
     #[test]
     fn a_seed_gives_the_same_run_again() {

@@ -138,6 +138,8 @@ impl Wire {
         self.diary.note(format_args!("viewer_{session} asks {path} through {way}"));
         let seen = &mut *self.seen();
         seen.requests += 1;
+        let others = seen.sessions[session].in_flight;
+        seen.sessions[session].in_flight += 1;
         let found = |kind, what: fmt::Arguments<'_>| {
             self.diary.find(kind, format_args!("viewer_{session}, {path}: {what}"));
         };
@@ -161,10 +163,9 @@ impl Wire {
             let early = until - now;
             found(Kind::Limit, format_args!("{early} ms before the time that the platform named"));
         }
-        if state.in_flight > 0 {
-            found(Kind::Double, format_args!("{} other in flight", state.in_flight));
+        if others > 0 {
+            found(Kind::Double, format_args!("{others} other in flight"));
         }
-        state.in_flight += 1;
         if state.told.is_some() {
             found(Kind::Challenged, format_args!("its owner has not dealt with the challenge"));
         }
@@ -309,3 +310,6 @@ impl Stream for Body {
         Poll::Ready(piece)
     }
 }
+
+#[cfg(test)]
+mod tests;

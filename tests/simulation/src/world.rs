@@ -26,11 +26,13 @@ use crate::case::{Allowed, Case};
 use crate::diary::Diary;
 use crate::ledger::Ledger;
 use crate::plan::Plan;
-use crate::proxies::ProxyList;
+use crate::proxies::{ProxyList, ProxyReader};
 use crate::wire::Wire;
 
 /// When every run begins, in seconds since the Unix epoch.
 pub(crate) const START: u64 = 1_795_251_600;
+/// How many workers there are at a time.
+pub(crate) const WORKERS: usize = 2;
 /// How long a worker that is told to stop may take.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -50,12 +52,14 @@ pub(crate) struct World {
     cache: Arc<InMemoryCache>,
     /// What the operator believes to be allowed.
     pub(crate) limits: Allowed,
-    workers: u64,
-    worker: Option<Worker>,
+    /// How many workers there were.
+    started: u64,
+    workers: [Option<Worker>; WORKERS],
 }
 
 #[derive(Debug)]
 struct Worker {
+    name: String,
     engine: EngineHandle,
     cable: Cable,
 }
@@ -109,39 +113,48 @@ impl World {
             cache: Arc::new(InMemoryCache::new(Arc::clone(&clock))),
             clock,
             limits: allowed,
-            workers: 0,
-            worker: None,
+            started: 0,
+            workers: [None, None],
         })
     }
 
-    /// Whether a worker is there.
-    pub(crate) const fn works(&self) -> bool {
-        self.worker.is_some()
+    /// Whether there is a worker.
+    pub(crate) fn works(&self) -> bool {
+        self.workers.iter().any(Option::is_some)
     }
 
-    /// Starts a worker, if there is none.
-    pub(crate) async fn start(&mut self) -> Result<()> {
-        if self.works() {
+    /// Starts the workers that are not there.
+    pub(crate) async fn start_all(&mut self) -> Result<()> {
+        for place in 0..WORKERS {
+            self.start(place).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts a worker in this place, if there is none.
+    pub(crate) async fn start(&mut self, place: usize) -> Result<()> {
+        if self.workers[place].is_some() {
             return Ok(());
         }
-        self.workers += 1;
-        let name = format!("worker-{}", self.workers);
+        self.started += 1;
+        let name = format!("worker-{}", self.started);
         self.diary.note(format_args!("{name} starts"));
         let cable = Cable::new();
         let mut config = EngineConfig::default();
-        config.seed = Some(self.seed << 16 | self.workers);
-        config.worker = Some(WorkerId::new(name));
+        config.seed = Some(self.seed << 16 | self.started);
+        config.worker = Some(WorkerId::new(name.as_str()));
         // Targets are asked about for half an hour, not for seconds.
         config.retry.max_attempts = 12;
         config.retry.schedule =
             Schedule::Exponential { base: Duration::from_secs(2), cap: Duration::from_secs(120) };
         config.limits.insert("instagram-web".into(), self.limits.limits()?);
+        let proxies = ProxyReader::new(Arc::clone(&self.proxies));
         let transport = cable.to(Arc::clone(&self.wire)) as Arc<dyn Transport>;
         let engine = Engine::builder()
             .checker(Arc::new(WebChecker::new(transport, WebConfig::default())?))
             .queue(cable.to(Arc::clone(&self.ledger)) as Arc<dyn JobQueue>)
             .sessions(cable.to(Arc::clone(&self.sessions)) as Arc<dyn SessionStore>)
-            .proxies(cable.to(Arc::clone(&self.proxies)) as Arc<dyn ProxySource>)
+            .proxies(cable.to(Arc::new(proxies)) as Arc<dyn ProxySource>)
             .cache(cable.to(Arc::clone(&self.cache)) as Arc<dyn Cache>)
             .gate(Arc::clone(&self.gate))
             .clock(Arc::clone(&self.clock))
@@ -164,26 +177,33 @@ impl World {
             }
         });
         let engine = engine.start().await?;
-        self.worker = Some(Worker { engine, cable });
+        self.workers[place] = Some(Worker { name, engine, cable });
         Ok(())
     }
 
-    /// The worker dies without a word.
-    pub(crate) fn crash(&mut self) {
-        if let Some(Worker { engine, cable }) = self.worker.take() {
-            self.diary.note(format_args!("the worker crashes"));
+    /// A worker dies without a word.
+    pub(crate) fn crash(&mut self, place: usize) {
+        if let Some(Worker { name, engine, cable }) = self.workers[place].take() {
+            self.diary.note(format_args!("{name} crashes"));
             cable.cut();
             self.wire.crashed();
             drop(engine);
         }
     }
 
-    /// The worker is told to stop, and does.
-    pub(crate) async fn stop(&mut self) {
-        if let Some(Worker { engine, .. }) = self.worker.take() {
-            self.diary.note(format_args!("the worker is told to stop"));
+    /// A worker is told to stop, and does.
+    pub(crate) async fn stop(&mut self, place: usize) {
+        if let Some(Worker { name, engine, .. }) = self.workers[place].take() {
+            self.diary.note(format_args!("{name} is told to stop"));
             let drained = engine.shutdown(GRACE).await;
-            self.diary.note(format_args!("the worker has stopped, in time: {}", drained.in_time));
+            self.diary.note(format_args!("{name} has stopped, in time: {}", drained.in_time));
+        }
+    }
+
+    /// All workers are told to stop, one after the other.
+    pub(crate) async fn stop_all(&mut self) {
+        for place in 0..WORKERS {
+            self.stop(place).await;
         }
     }
 
