@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use story_checker_core::proxy::{InvalidProxy, Proxy, ProxySource, ProxyState};
 use story_checker_core::{ProxyId, Result};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::diary::Diary;
 
@@ -19,7 +19,9 @@ pub(crate) struct ProxyList {
     proxies: Vec<Proxy>,
     rows: Mutex<Rows>,
     /// Grows with every change.
-    version: watch::Sender<u64>,
+    version: AtomicU64,
+    /// Wakes its readers in a fixed order, as a `watch` channel does not.
+    changed: Notify,
 }
 
 /// The list as one worker reads it.
@@ -46,7 +48,13 @@ impl ProxyList {
         let proxies = (0..count).map(proxy).collect::<Result<_, InvalidProxy>>()?;
         let listed = vec![true; count];
         let rows = Rows { listed, removed: BTreeMap::new(), states: BTreeMap::new() };
-        Ok(Self { diary, proxies, rows: Mutex::new(rows), version: watch::Sender::new(0) })
+        Ok(Self {
+            diary,
+            proxies,
+            rows: Mutex::new(rows),
+            version: AtomicU64::new(0),
+            changed: Notify::new(),
+        })
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {
@@ -78,7 +86,8 @@ impl ProxyList {
             rows.removed.insert(self.proxies[number].id().clone(), now);
         }
         drop(rows);
-        self.version.send_modify(|version| *version += 1);
+        self.version.fetch_add(1, Ordering::Relaxed);
+        self.changed.notify_waiters();
     }
 
     /// When a proxy was last taken off the list, if it ever was.
@@ -107,17 +116,23 @@ impl fmt::Display for ProxyReader {
 #[async_trait]
 impl ProxySource for ProxyReader {
     async fn list(&self) -> Result<Vec<Proxy>> {
-        self.read.store(*self.list.version.borrow(), Ordering::Relaxed);
+        self.read.store(self.list.version.load(Ordering::Relaxed), Ordering::Relaxed);
         let rows = self.list.rows();
         let listed = self.list.proxies.iter().zip(&rows.listed).filter(|(_, listed)| **listed);
         Ok(listed.map(|(proxy, _)| proxy.clone()).collect())
     }
 
     async fn changed(&self) -> Result<()> {
-        let mut version = self.list.version.subscribe();
-        // It has a sender as long as there is the list.
-        _ = version.wait_for(|version| *version != self.read.load(Ordering::Relaxed)).await;
-        Ok(())
+        loop {
+            // Registered before looking, so that a change in between is not missed.
+            let changed = self.list.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.list.version.load(Ordering::Relaxed) != self.read.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            changed.await;
+        }
     }
 
     async fn load(&self) -> Result<Vec<(ProxyId, ProxyState)>> {
