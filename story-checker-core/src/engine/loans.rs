@@ -86,6 +86,7 @@ impl Lender for Desk {
             }
             // What is in use comes back by itself: no need to ask the store meanwhile.
             ask = tokio::select! {
+                biased;
                 () = returned => !busy,
                 () = sleep_until(wake.min(give_up)) => true,
             };

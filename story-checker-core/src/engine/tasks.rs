@@ -1,4 +1,7 @@
 //! The engine's tasks: one that dispatches, one that settles, and those that watch.
+//!
+//! Where several things are waited for, the first of those that have happened counts, and not a random
+//! one: so that a run on simulated time can be repeated.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -77,6 +80,7 @@ async fn dispatch(shared: &Arc<Shared>, settlements: &Settlements) {
     while !shared.stop.is_cancelled() {
         if shared.paused.load(Ordering::Acquire) {
             tokio::select! {
+                biased;
                 () = shared.wake.notified() => {}
                 () = shared.stop.cancelled() => {}
             }
@@ -114,6 +118,7 @@ async fn dispatch(shared: &Arc<Shared>, settlements: &Settlements) {
                     "dispatching pauses"
                 );
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(wait) => {}
                     () = shared.stop.cancelled() => {}
                 }
@@ -238,6 +243,7 @@ async fn look(shared: &Shared, lanes: &mut [Line], hurry: bool) -> Result<()> {
     };
     if queues.is_empty() {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(wait) => {}
             () = shared.wake.notified() => {}
             () = shared.stop.cancelled() => {}
@@ -245,6 +251,7 @@ async fn look(shared: &Shared, lanes: &mut [Line], hurry: bool) -> Result<()> {
         return Ok(());
     }
     let due = tokio::select! {
+        biased;
         due = shared.queue.wait(&queues, wait) => due?,
         () = shared.wake.notified() => false,
         () = shared.stop.cancelled() => false,
@@ -297,6 +304,7 @@ async fn settle_batch(shared: &Shared, batch: Vec<Settling>) {
                     break Vec::new();
                 }
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(pause.next()) => {}
                     () = shared.abort.cancelled() => {}
                 }
@@ -343,6 +351,7 @@ async fn watch_checks(shared: Arc<Shared>) {
     loop {
         let late = shared.running.late_at().map(|at| at.max(looked + WATCH));
         tokio::select! {
+            biased;
             () = until(late) => {
                 looked = Instant::now();
                 shared.running.stop_late(looked);
@@ -370,6 +379,7 @@ async fn watch_proxies(shared: Arc<Shared>) {
             shared.pool.reload_proxies().await
         };
         let reloaded = tokio::select! {
+            biased;
             reloaded = reload => reloaded,
             () = shared.abort.cancelled() => return,
         };
@@ -384,6 +394,7 @@ async fn watch_proxies(shared: Arc<Shared>) {
                     "the list of proxies could not be read anew; the old one stays in use"
                 );
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(pause.next()) => {}
                     () = shared.abort.cancelled() => return,
                 }
