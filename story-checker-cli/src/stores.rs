@@ -156,6 +156,24 @@ pub(crate) async fn open_queue(
     })
 }
 
+/// Opens what a store knows of the proxies of `list`: no key is needed. None: it keeps nothing of
+/// them.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn open_proxies(
+    address: &StoreAddress,
+    list: Arc<dyn ProxySource>,
+) -> anyhow::Result<Option<Arc<dyn ProxySource>>> {
+    Ok(match address {
+        StoreAddress::Sqlite(path) => {
+            Some(Arc::new(sqlite(path, &StoreOptions::default()).await?.proxies(list)))
+        }
+        // Each process learns for itself which proxies rest.
+        StoreAddress::Memory | StoreAddress::Redis(_) => None,
+    })
+}
+
 async fn sqlite(path: &Path, options: &StoreOptions) -> anyhow::Result<SqliteStore> {
     let mut wanted = SqliteOptions::default();
     wanted.retention = options.retention;

@@ -87,7 +87,7 @@ impl World {
         })?;
         let transport: Arc<dyn Transport> = Arc::new(Counted { inner, requests });
         let count = self.sessions.len();
-        let kinds = sessions::take_in(&*stores.sessions, self.sessions, voice).await?;
+        let kinds = sessions::take_in(&*stores.sessions, self.sessions, voice).await?.kinds;
         if kinds.is_empty() {
             bail!(NO_SESSION);
         }
