@@ -38,6 +38,9 @@ const REST: Duration = Duration::from_secs(11 * 60);
 /// # Errors
 /// If the arguments or settings make no sense, or the store fails.
 pub(super) fn validate(args: &ValidateArgs) -> anyhow::Result<u8> {
+    if args.ids.is_empty() && !args.all {
+        bail!("name the sessions to ask about, or say --all");
+    }
     let look = &args.look;
     let admin = Admin::with(args.layer(), &look.store, look.json)?;
     let listed = proxies::listed(&admin)?;

@@ -106,7 +106,7 @@ pub(crate) enum SessionsCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
     /// The sessions
-    #[arg(value_name = "SESSION", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "SESSION", conflicts_with = "all")]
     pub(crate) ids: Vec<String>,
 
     /// All that may be used now and that no worker holds
