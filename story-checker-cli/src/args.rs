@@ -18,7 +18,9 @@ pub(crate) use self::admin::{
     JobsCommand, KeyCommand, LogArgs, LookArgs, MigrateCommand, PageArgs, QueueCommand, State,
     StateArgs, WorkersArgs,
 };
-pub(crate) use self::health::{ProxiesCommand, ProxyArgs, SessionsCommand, ValidateArgs, WayArgs};
+pub(crate) use self::health::{
+    DoctorArgs, ExplainArgs, ProxiesCommand, ProxyArgs, SessionsCommand, ValidateArgs, WayArgs,
+};
 use crate::settings::{
     BarePlatform, Format, Layer, Limit, LogFilter, Paths, Progress, Span, StoreAddress, flag,
 };
@@ -60,6 +62,10 @@ pub(crate) enum Command {
     Queue(QueueCommand),
     /// Show which workers are alive, and what they hold
     Workers(WorkersArgs),
+    /// Show where the time of a job went
+    Explain(ExplainArgs),
+    /// Say what bounds the throughput of the workers, and what would raise it
+    Doctor(DoctorArgs),
     /// Look at sessions, bring them in, try them, bring them back or remove them
     #[command(subcommand)]
     Sessions(SessionsCommand),

@@ -52,6 +52,8 @@ fn main() -> ExitCode {
         Command::Dead(command) => admin::dead(&command),
         Command::Queue(command) => admin::queue(&command),
         Command::Workers(args) => admin::workers(&args),
+        Command::Explain(args) => admin::explain(&args),
+        Command::Doctor(args) => admin::doctor(&args),
         Command::Sessions(command) => admin::sessions(&command),
         Command::Proxies(command) => admin::proxies(&command),
         Command::Export(args) => admin::export(&args),

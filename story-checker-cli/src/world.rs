@@ -105,6 +105,7 @@ impl World {
             .queue(Arc::clone(&stores.queue))
             .sessions(Arc::clone(&stores.sessions))
             .cache(Arc::clone(&stores.cache))
+            .board(Arc::clone(&stores.board))
             .clock(Arc::new(SystemClock::new()))
             .config(config);
         let mut queues = BTreeSet::new();

@@ -250,8 +250,8 @@ fn a_store_that_is_gone_with_its_process_is_refused() {
 fn every_command_shows_examples() {
     let folder = tempfile::tempdir().unwrap();
     for command in [
-        "batch", "jobs", "dead", "queue", "workers", "sessions", "proxies", "export", "import",
-        "key",
+        "batch", "jobs", "dead", "queue", "workers", "sessions", "proxies", "explain", "doctor",
+        "export", "import", "key",
     ] {
         let output = run(folder.path(), &[command, "--help"]);
         assert!(stdout(&output).contains("Examples:"), "{command}");

@@ -186,3 +186,36 @@ fn a_proxy_taken_out_of_use_stays_so_until_it_is_enabled() {
     let redis = run(folder, &["proxies", "list", "--store", "redis://127.0.0.1:1"]);
     assert!(stderr(&redis).contains("keeps nothing of proxies"), "{}", stderr(&redis));
 }
+
+#[test]
+fn a_job_tells_where_its_time_went_and_the_doctor_what_bounds_the_workers() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    told(folder, "migrate up", 0);
+    let output = on_store(folder, "doctor");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("no worker"), "{}", stderr(&output));
+
+    told(folder, "enqueue tea_house", 0);
+    let id = json(folder, "jobs list", 0)["jobs"][0]["id"].as_str().unwrap().to_owned();
+    assert!(told(folder, &format!("explain {id}"), 0).contains("No report tells yet"));
+    told(folder, "worker --demo --until-empty --quiet", 0);
+    let drawn = told(folder, &format!("explain {id}"), 0);
+    for part in ["queued", "connect", "first byte", "parse", "settle", "all", "█"] {
+        assert!(drawn.contains(part), "{part}: {drawn}");
+    }
+    let parts = json(folder, &format!("explain {id}"), 0)["parts"].as_array().unwrap().clone();
+    let mut at = 0.0;
+    for part in &parts {
+        let from = part["from_ms"].as_f64().unwrap();
+        assert!(from >= at - 1e-6, "{parts:?}");
+        at = from + part["took_ms"].as_f64().unwrap();
+    }
+    assert!(refused(folder, "explain ffff").contains("begins with ffff"));
+
+    let told = told(folder, "doctor", 0);
+    assert!(told.starts_with("bottleneck") && told.contains("WORKER"), "{told}");
+    let doctor = json(folder, "doctor", 0);
+    assert_eq!(doctor["workers"][0]["shares"]["calls"], 1, "{doctor}");
+    assert!(doctor["bottleneck"].is_string() && doctor["advice"].is_string(), "{doctor}");
+}

@@ -4,6 +4,7 @@
 #![expect(clippy::clone_on_ref_ptr, reason = "tests coerce clones to the ports")]
 
 mod cached;
+mod doctor;
 mod engine;
 mod fallback;
 mod faults;

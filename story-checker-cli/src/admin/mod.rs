@@ -1,6 +1,8 @@
 //! Commands that look into a store and change it.
 
 mod batches;
+mod doctor;
+mod explain;
 mod jobs;
 mod keys;
 mod log;
@@ -22,6 +24,8 @@ use story_checker_core::queue::JobQueue;
 use story_checker_core::{Clock, SystemClock, Timestamp};
 
 pub(crate) use self::batches::batch;
+pub(crate) use self::doctor::doctor;
+pub(crate) use self::explain::explain;
 pub(crate) use self::jobs::{dead, jobs};
 pub(crate) use self::keys::key;
 pub(crate) use self::migrations::migrate;

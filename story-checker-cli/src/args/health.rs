@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::admin::{ChangeArgs, LookArgs};
+use crate::ids::Prefix;
 use crate::settings::{Layer, Span, flag};
 
 const SESSIONS_EXAMPLES: &str = "\
@@ -29,6 +30,38 @@ Examples:
 A proxy is named by its address, without user and password. What is taken out of use stays so until
 it is enabled; workers hear of it within seconds. Exit status: 0 done, 1 a proxy failed or nothing was
 to do, 2 wrong usage, settings or store.";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  story-checker explain 0199a7c2 --store sqlite:jobs.db          where the time of a job went
+  story-checker explain 0199a7c2 --store sqlite:jobs.db --json
+
+A job may be named by the beginning of its id, if no other begins so.";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  story-checker doctor --store sqlite:jobs.db                    what bounds the workers, what would help
+  story-checker doctor --store redis://localhost --json | jq -r .bottleneck
+
+Workers say every few seconds where their time went in the last minute or two. Exit status: 0 told, 1
+no worker has said anything lately, 2 wrong usage, settings or store.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub(crate) struct ExplainArgs {
+    /// The job
+    pub(crate) id: Prefix,
+
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
 
 /// The way out, for commands that send something.
 #[derive(Debug, Args)]

@@ -70,6 +70,10 @@ pub struct Shares {
     pub calling: Duration,
     /// How long they waited for limits.
     pub passing: Duration,
+    /// Targets that were asked about.
+    pub asked: u64,
+    /// Those among them that are asked about again after a fault that passes.
+    pub failed: u64,
     /// What went through each proxy.
     pub proxies: BTreeMap<ProxyId, ProxyUse>,
 }
@@ -96,6 +100,8 @@ impl Shares {
         self.calls += other.calls;
         self.calling += other.calling;
         self.passing += other.passing;
+        self.asked += other.asked;
+        self.failed += other.failed;
         for (id, used) in &other.proxies {
             let sum = self.proxies.entry(id.clone()).or_default();
             sum.calls += used.calls;
@@ -112,7 +118,7 @@ impl Shares {
     /// A proxy that is much slower than the others and holds up a good part of the calls.
     fn slow_proxy(&self) -> Option<(&ProxyId, Duration, Duration)> {
         const SLOWER: u32 = 3;
-        const HELD_UP: f64 = 0.3;
+        const HELD_UP: f64 = 0.15;
         let worst = |(_, used): &(&ProxyId, &ProxyUse)| mean(used.time, used.calls);
         let (id, used) =
             self.proxies.iter().filter(|(_, used)| used.calls > 0).max_by_key(worst)?;
@@ -220,6 +226,18 @@ pub fn diagnose(shares: &Shares) -> Diagnosis {
             (Bottleneck::Store, STORE.to_owned())
         }
         Wait::Store => (Bottleneck::Store, STORE.to_owned()),
+        _ if 2 * shares.failed > shares.asked => {
+            evidence.push(format!("{} of {} checks failed", shares.failed, shares.asked));
+            let (bottleneck, advice) = simple(Wait::Retries);
+            (bottleneck, advice.to_owned())
+        }
+        // Checks that have begun hold their sessions while they wait for a pass.
+        Wait::Sessions | Wait::Slots if shares.passing > shares.calling => {
+            let passing = mean(shares.passing, shares.calls);
+            evidence.push(format!("each call waited {} for limits", millis(passing)));
+            let (bottleneck, advice) = simple(Wait::EndpointLimit);
+            (bottleneck, advice.to_owned())
+        }
         Wait::Sessions | Wait::Slots if slow_proxy.is_some() => {
             let (id, own, others) = slow_proxy.expect("was just looked at");
             evidence.push(format!(

@@ -100,6 +100,9 @@ impl Meter {
     /// A job waits until then.
     pub(super) fn put_off(&self, wait: Wait, until: Timestamp) {
         let mut sums = self.lock();
+        if wait == Wait::Retries {
+            sums.now.failed += 1;
+        }
         if sums.put_off.is_none_or(|(known, _)| known < until) {
             sums.put_off = Some((until, wait));
         }
@@ -120,6 +123,11 @@ impl Meter {
             let used = shares.proxies.entry(proxy.clone()).or_default();
             (used.calls, used.time) = (1, took);
         }
+    }
+
+    /// So many targets were asked about in a call.
+    pub(super) fn asked(&self, targets: usize) {
+        self.lock().now.asked += targets as u64;
     }
 
     pub(super) fn settled(&self, took: Duration) {
