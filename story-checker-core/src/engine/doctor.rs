@@ -219,27 +219,28 @@ pub fn diagnose(shares: &Shares) -> Diagnosis {
     }
     let settling = part(shares.settling, span);
     let slow_proxy = shares.slow_proxy();
-    let (bottleneck, advice) = match wait {
-        Wait::Jobs => (Bottleneck::NoWork, "there is nothing more to do: enqueue more".to_owned()),
+    let (bottleneck, advice) = match (wait, slow_proxy) {
+        (Wait::Jobs, _) => {
+            (Bottleneck::NoWork, "there is nothing more to do: enqueue more".to_owned())
+        }
         _ if settling >= SETTLING => {
             evidence.push(format!("the store settled {:.0} % of the time", 100.0 * settling));
             (Bottleneck::Store, STORE.to_owned())
         }
-        Wait::Store => (Bottleneck::Store, STORE.to_owned()),
+        (Wait::Store, _) => (Bottleneck::Store, STORE.to_owned()),
         _ if 2 * shares.failed > shares.asked => {
             evidence.push(format!("{} of {} checks failed", shares.failed, shares.asked));
             let (bottleneck, advice) = simple(Wait::Retries);
             (bottleneck, advice.to_owned())
         }
         // Checks that have begun hold their sessions while they wait for a pass.
-        Wait::Sessions | Wait::Slots if shares.passing > shares.calling => {
+        (Wait::Sessions | Wait::Slots, _) if shares.passing > shares.calling => {
             let passing = mean(shares.passing, shares.calls);
             evidence.push(format!("each call waited {} for limits", millis(passing)));
             let (bottleneck, advice) = simple(Wait::EndpointLimit);
             (bottleneck, advice.to_owned())
         }
-        Wait::Sessions | Wait::Slots if slow_proxy.is_some() => {
-            let (id, own, others) = slow_proxy.expect("was just looked at");
+        (Wait::Sessions | Wait::Slots, Some((id, own, others))) => {
             evidence.push(format!(
                 "calls through {id} take {}, others {}",
                 millis(own),
@@ -248,12 +249,12 @@ pub fn diagnose(shares: &Shares) -> Diagnosis {
             let advice = format!("replace the proxy {id}, or take it out of use");
             (Bottleneck::SlowProxy(id.to_string()), advice)
         }
-        Wait::Sessions if call >= SLOW => {
+        (Wait::Sessions, _) if call >= SLOW => {
             let advice =
                 "the platform takes long: more sessions let more checks wait for it at once";
             (Bottleneck::PlatformSlow, advice.to_owned())
         }
-        Wait::Slots if call >= SLOW => {
+        (Wait::Slots, _) if call >= SLOW => {
             let advice = "the platform takes long: a higher concurrency lets more checks wait for it at once";
             (Bottleneck::PlatformSlow, advice.to_owned())
         }
