@@ -5,6 +5,7 @@
 
 mod breakers;
 mod cached;
+mod doctor;
 mod engine;
 mod fallback;
 mod faults;

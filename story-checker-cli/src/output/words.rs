@@ -35,7 +35,7 @@ pub(super) fn style(verdict: &str) -> Style {
 }
 
 /// A short time, as `53 ms` or `1.3 s`.
-pub(super) fn short_span(span: Duration) -> String {
+pub(crate) fn short_span(span: Duration) -> String {
     match span.as_millis() {
         0 => format!("{} µs", span.as_micros()),
         millis @ 1..1_000 => format!("{millis} ms"),
@@ -88,7 +88,7 @@ pub(super) const fn class(class: Class) -> &'static str {
     }
 }
 
-pub(super) const fn scope(scope: Scope) -> &'static str {
+pub(crate) const fn scope(scope: Scope) -> &'static str {
     match scope {
         Scope::App => "all our use of this API, or the registered application",
         Scope::Endpoint => "one route of the platform",

@@ -61,17 +61,20 @@ mod beat;
 mod breakers;
 mod census;
 mod config;
+mod doctor;
 mod event;
 mod handle;
 mod job;
 mod lane;
 mod lesson;
 mod loans;
+mod meter;
 mod pool;
 mod proxies;
 mod run;
 mod running;
 mod shared;
+mod status;
 mod suspects;
 mod tasks;
 
@@ -83,14 +86,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::config::EngineConfig;
+pub use self::doctor::{Bottleneck, Diagnosis, ProxyUse, Shares, Wait, diagnose};
 use self::event::Bus;
 pub use self::event::{Event, Overflow, Subscription};
 pub use self::handle::{Drained, EngineHandle, EngineStats, SubmitOptions, Submitted};
 pub use self::job::{check_job, check_queue, read_check};
 use self::lane::Lane;
+use self::meter::Meter;
 use self::pool::Pool;
 use self::running::Running;
 use self::shared::{Counters, Shared, Space};
+pub use self::status::{WorkerStatus, read_status};
 use crate::cache::{Cache, InMemoryCache};
 use crate::checker::Checker;
 use crate::clock::{Clock, SystemClock};
@@ -114,6 +120,7 @@ pub struct EngineBuilder {
     sessions: Option<Arc<dyn SessionStore>>,
     proxies: Option<Arc<dyn ProxySource>>,
     cache: Option<Arc<dyn Cache>>,
+    board: Option<Arc<dyn Cache>>,
     clock: Option<Arc<dyn Clock>>,
     gate: Option<Arc<Gate>>,
     config: EngineConfig,
@@ -194,6 +201,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn cache(mut self, cache: Arc<dyn Cache>) -> Self {
         self.cache = Some(cache);
+        self
+    }
+
+    /// Where this worker says how it goes ([`read_status`]); the cache by default.
+    #[must_use]
+    pub fn board(mut self, board: Arc<dyn Cache>) -> Self {
+        self.board = Some(board);
         self
     }
 
@@ -282,7 +296,6 @@ impl EngineBuilder {
             worker,
             lanes,
             queue,
-            cache,
             clock,
             gate,
             pool: Arc::new(pool),
@@ -292,6 +305,9 @@ impl EngineBuilder {
             groups: AtomicUsize::new(0),
             checks: TaskTracker::new(),
             counters: Counters::default(),
+            meter: Meter::default(),
+            board: self.board.unwrap_or_else(|| Arc::clone(&cache)),
+            cache,
             paused: AtomicBool::new(false),
             last_try: Arc::new(Semaphore::new(1)),
             wake: Notify::new(),

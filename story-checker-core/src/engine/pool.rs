@@ -9,6 +9,7 @@ mod lend;
 mod line;
 mod outlook;
 mod take;
+mod why;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::lend::{NoPair, Wish};
 use self::line::{Kind, Leased};
+pub(super) use self::why::limit;
 use super::event::Bus;
 use super::proxies::Proxies;
 use crate::clock::Clock;

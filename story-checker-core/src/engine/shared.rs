@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::config::EngineConfig;
 use super::event::{Bus, Event};
 use super::lane::Lane;
+use super::meter::Meter;
 use super::pool::Pool;
 use super::running::Running;
 use crate::cache::Cache;
@@ -35,6 +36,9 @@ pub(super) struct Shared {
     /// Running calls of checkers, and what must not be dropped with them.
     pub(super) checks: TaskTracker,
     pub(super) counters: Counters,
+    pub(super) meter: Meter,
+    /// Where this worker says how it goes.
+    pub(super) board: Arc<dyn Cache>,
     pub(super) paused: AtomicBool,
     /// Of the jobs that are dead once their worker dies again, one runs at a time.
     pub(super) last_try: Arc<Semaphore>,

@@ -13,10 +13,12 @@ use tokio_util::task::TaskTracker;
 
 use super::beat::{keep_jobs, keep_sessions, tidy_up};
 use super::breakers::watch_breakers;
+use super::doctor::Wait;
 use super::event::Event;
 use super::lane::Lane;
 use super::run::{give_up, run};
 use super::shared::{Settlements, Settling, Shared, Slot, count};
+use super::status::publish;
 use super::suspects::single_out;
 use crate::clock::Timestamp;
 use crate::error::{Certainty, Result};
@@ -29,6 +31,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(20);
 /// How often to look for checks that take too long, at the most.
 const WATCH: Duration = Duration::from_millis(250);
+/// How often to count the time of a pause.
+const HELD: Duration = Duration::from_secs(10);
 /// The longest pause between two tries when a store does not answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -45,6 +49,7 @@ pub(super) async fn supervise(shared: Arc<Shared>) {
     helpers.spawn(watch_proxies(Arc::clone(&shared)));
     helpers.spawn(watch_breakers(Arc::clone(&shared), breakers));
     helpers.spawn(watch_checks(Arc::clone(&shared)));
+    helpers.spawn(publish(Arc::clone(&shared)));
     dispatch(&shared, &settlements).await;
     shared.checks.close();
     shared.checks.wait().await;
@@ -77,13 +82,23 @@ async fn dispatch(shared: &Arc<Shared>, settlements: &Settlements) {
     let mut housekeeping = Instant::now();
     let mut looked = Instant::now();
     let mut pause = Pause::default();
+    let mut due = Due::default();
     while !shared.stop.is_cancelled() {
+        let mut lap = Instant::now();
+        let mut spent = |wait| {
+            let now = Instant::now();
+            shared.meter.waited(wait, now - lap, shared.clock.now());
+            lap = now;
+        };
         if shared.paused.load(Ordering::Acquire) {
             tokio::select! {
                 biased;
                 () = shared.wake.notified() => {}
                 () = shared.stop.cancelled() => {}
+                // So that it is counted in time.
+                () = tokio::time::sleep(HELD) => {}
             }
+            spent(Wait::Held);
             continue;
         }
         let mut more = false;
@@ -104,9 +119,12 @@ async fn dispatch(shared: &Arc<Shared>, settlements: &Settlements) {
                 failed = Some(error);
             }
         }
+        spent(Wait::Store);
         if failed.is_none() && (!more || looked.elapsed() >= LOOK) {
+            let wait = if more { Wait::Nothing } else { waits_for(shared, &lanes, &mut due).await };
             failed = look(shared, &mut lanes, more).await.err();
             looked = Instant::now();
+            spent(wait);
         }
         match failed {
             None => pause = Pause::default(),
@@ -122,9 +140,35 @@ async fn dispatch(shared: &Arc<Shared>, settlements: &Settlements) {
                     () = tokio::time::sleep(wait) => {}
                     () = shared.stop.cancelled() => {}
                 }
+                spent(Wait::Store);
             }
         }
     }
+}
+
+/// Whether lanes that wait for pairs have jobs at all, and when that was seen.
+#[derive(Debug, Default)]
+struct Due(Option<(Instant, bool)>);
+
+/// What the dispatcher is about to wait for, for statistics.
+async fn waits_for(shared: &Shared, lanes: &[Line], due: &mut Due) -> Wait {
+    let Some(line) = lanes.iter().find(|line| !line.dry) else { return Wait::Jobs };
+    if shared.groups.load(Ordering::Acquire) >= shared.config.max_in_flight.get() {
+        return Wait::Slots;
+    }
+    // Without a pair nothing is claimed, so nothing is known of jobs.
+    let known = due.0.filter(|(at, _)| at.elapsed() < HOUSEKEEPING);
+    let is_due = match known {
+        Some((_, is_due)) => is_due,
+        None => {
+            let waiting = lanes.iter().filter(|line| !line.dry);
+            let queues: Vec<_> = waiting.map(|line| line.lane.queue.clone()).collect();
+            let is_due = shared.queue.wait(&queues, Duration::ZERO).await.unwrap_or(true);
+            due.0 = Some((Instant::now(), is_due));
+            is_due
+        }
+    };
+    if is_due { shared.pool.wait_of(&line.lane) } else { Wait::Jobs }
 }
 
 /// A lane as its dispatcher sees it.
@@ -289,7 +333,10 @@ async fn settle_batch(shared: &Shared, batch: Vec<Settling>) {
     let leases: Vec<_> = settlements.iter().map(|settlement| settlement.lease).collect();
     let mut pause = Pause::default();
     let replies = loop {
-        match shared.queue.settle(settlements.clone(), None).await {
+        let begun = Instant::now();
+        let settled = shared.queue.settle(settlements.clone(), None).await;
+        shared.meter.settled(begun.elapsed());
+        match settled {
             Ok((replies, _)) => break replies,
             Err(error) => {
                 let give_up =
