@@ -27,7 +27,7 @@ pub struct CheckerProfile {
     pub session_optional: bool,
     /// The endpoints its requests go to, by the names given to [`CheckContext::pass`](super::CheckContext::pass).
     pub endpoints: Vec<&'static str>,
-    /// The quotas it keeps unless the engine is given others.
+    /// The limits it keeps unless the engine is given others.
     pub limits: Limits,
 }
 

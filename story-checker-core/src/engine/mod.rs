@@ -68,6 +68,7 @@ mod lesson;
 mod loans;
 mod pool;
 mod proxies;
+mod remember;
 mod run;
 mod running;
 mod shared;
@@ -151,6 +152,7 @@ impl Engine {
             }
         }
         let (ended, watch) = watch::channel(false);
+        remember::recall(&shared).await;
         let handle = EngineHandle::new(Arc::clone(&shared), watch);
         tokio::spawn(async move {
             tasks::supervise(shared).await;
