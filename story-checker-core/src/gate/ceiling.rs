@@ -154,7 +154,8 @@ impl Ceiling {
                 self.step = (self.step * 2.0).min(STEPS.1);
                 if self.rate < self.most { self.probe(now) } else { self.rest(now) }
             }
-            Phase::Probe => self.rest(now),
+            // Too little was sent to say anything: it goes on.
+            Phase::Probe => self.probe(now),
         }
     }
 

@@ -62,7 +62,7 @@ pub(super) fn usage(exchange: &Exchange) -> Vec<Told> {
     let now = exchange.received_at;
     let app = app(exchange).and_then(|budget| budget.told(KeyClass::App, now));
     // Of the session's the tightest counts: the longest rest, else the part that is used up most.
-    let session = business(exchange).iter().filter_map(|one| one.told(KeyClass::Session, now));
+    let session = business(exchange).into_iter().filter_map(|one| one.told(KeyClass::Session, now));
     let session = session.reduce(|one, other| match (one, other) {
         (Told::Hold(_, until), Told::Hold(_, later)) if later > until => other,
         (Told::Hold(..), _) => one,
