@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use story_checker_core::cache::{Cache, InMemoryCache};
-use story_checker_core::proxy::ProxySource;
+use story_checker_core::proxy::{ProxySource, StaticProxySource};
 use story_checker_core::queue::{InMemoryJobQueue, JobQueue, Retention};
 use story_checker_core::session::{InMemorySessionStore, SessionStore};
 use story_checker_core::{Clock, Secret, SystemClock};
@@ -29,7 +29,8 @@ pub(crate) struct Stores {
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) sessions: Arc<dyn SessionStore>,
     pub(crate) cache: Arc<dyn Cache>,
-    proxies: Box<WrapProxies>,
+    /// None: each process learns for itself which proxies rest.
+    proxies: Option<Box<WrapProxies>>,
 }
 
 /// Adds a memory of their states to proxies.
@@ -66,13 +67,22 @@ impl Stores {
             queue,
             sessions: Arc::new(InMemorySessionStore::new(Arc::clone(&clock))),
             cache: Arc::new(InMemoryCache::with_capacity(clock, REMEMBERED)),
-            proxies: Box::new(|source| source),
+            proxies: None,
         }
     }
 
-    /// The proxies of `source`, with their states kept in this store.
+    /// The proxies of `source`, with their states kept in this store if it keeps them.
     pub(crate) fn proxies(&self, source: Arc<dyn ProxySource>) -> Arc<dyn ProxySource> {
-        (self.proxies)(source)
+        match &self.proxies {
+            Some(wrap) => wrap(source),
+            None => source,
+        }
+    }
+
+    /// The states of proxies in this store, if it keeps them.
+    pub(crate) fn proxy_states(&self) -> Option<Arc<dyn ProxySource>> {
+        let wrap = self.proxies.as_ref()?;
+        Some(wrap(Arc::new(StaticProxySource::default())))
     }
 }
 
@@ -123,8 +133,7 @@ pub(crate) async fn open(
                 queue: Arc::new(store.queue()),
                 sessions: Arc::new(store.sessions(keys)),
                 cache: Arc::new(store.cache()),
-                // Each process learns for itself which proxies rest.
-                proxies: Box::new(|source| source),
+                proxies: None,
             })
         }
         StoreAddress::Sqlite(path) => {
@@ -134,7 +143,7 @@ pub(crate) async fn open(
                 queue: Arc::new(store.queue()),
                 sessions: Arc::new(store.sessions(keys)),
                 cache: Arc::new(store.cache()),
-                proxies: Box::new(move |source| Arc::new(store.proxies(source))),
+                proxies: Some(Box::new(move |source| Arc::new(store.proxies(source)))),
             })
         }
     }

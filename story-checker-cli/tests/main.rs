@@ -3,6 +3,7 @@
 
 mod admin;
 mod input;
+mod moves;
 mod output;
 mod resume;
 mod secrets;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![expect(clippy::clone_on_ref_ptr, reason = "tests coerce clones to the ports")]
 
+mod breakers;
 mod cached;
 mod engine;
 mod fallback;

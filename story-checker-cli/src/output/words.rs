@@ -103,8 +103,9 @@ pub(super) const fn scope(scope: Scope) -> &'static str {
 /// Who pays for a fault, by the charges table.
 pub(super) const fn charged(charge: Charge) -> &'static str {
     match (charge.proxy, charge.session, charge.block) {
+        _ if charge.count => "the endpoint: one more failure; it is left alone after several",
         (ProxyCharge::Cool, ..) => "the proxy: it rests",
-        (ProxyCharge::Count, ..) => "the proxy: one more failure; it rests after several in a row",
+        (ProxyCharge::Count, ..) => "the proxy: one more failure; it rests after several",
         (_, SessionCharge::Cool, _) => "the session: it rests",
         (_, SessionCharge::NeedLogin, _) => "the session: out of use until it is logged in again",
         (_, SessionCharge::Challenge, _) => "the session: out of use until its owner has acted",

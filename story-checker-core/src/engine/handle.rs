@@ -188,6 +188,7 @@ impl EngineHandle {
             jobs.retain(|_| replies.next().is_none_or(|reply| reply == Enqueued::Full));
             if !jobs.is_empty() {
                 room = tokio::select! {
+                    biased;
                     room = self.shared.space.take(jobs.len()) => room,
                     () = self.shared.stop.cancelled() => 0,
                     // Another process may have made room.

@@ -1,57 +1,32 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::EngineConfig;
 use crate::charge::{ProxyCharge, SessionCharge, charge};
 use crate::clock::Timestamp;
 use crate::fault::Fault;
-use crate::proxy::Proxy;
 use crate::report::Report;
 use crate::session::SessionState;
 
-/// What a check has taught about its pair.
+/// What a check has taught about its pair. What its requests say of the proxy's breaker, the gate
+/// knows already.
 #[derive(Debug, Default)]
 pub(super) struct Lesson {
     /// The session's new state.
     pub(super) session: Option<SessionState>,
-    /// What to do with the proxy.
-    pub(super) proxy: ProxyLesson,
-}
-
-#[derive(Debug, Default)]
-pub(super) enum ProxyLesson {
-    /// It let an answer through.
-    Good,
-    /// Nothing can be said.
-    #[default]
-    Nothing,
-    /// It must rest until then.
-    Rest { until: Timestamp, reason: String },
-    /// It failed once more; after several in a row it rests until then.
-    Failed { until: Timestamp, reason: String },
+    /// The proxy must rest until then, and why.
+    pub(super) rest: Option<(Timestamp, String)>,
 }
 
 impl Lesson {
-    /// What the answers, and the faults noted besides, say about the pair, which was used since
-    /// then: the worst for the session, and one word on the proxy.
+    /// What the answers, and the faults noted besides, say about the pair: the worst for the
+    /// session, and one word on the proxy.
     pub(super) fn of(
-        proxy: Option<&Arc<Proxy>>,
         answers: &[Result<Report, Fault>],
         noted: &[Fault],
         config: &EngineConfig,
-        (since, now): (Timestamp, Timestamp),
+        now: Timestamp,
     ) -> Self {
         let mut lesson = Self::default();
-        // An answer that came through another proxy, or was only remembered, says nothing of it.
-        let through = |report: &Report| {
-            let used = report.evidence.proxy.as_ref();
-            let ended = report.timings.ended;
-            (ended >= since || ended == Timestamp::default())
-                && used.is_none_or(|used| proxy.is_some_and(|proxy| proxy.id() == used))
-        };
-        if answers.iter().flatten().any(through) {
-            lesson.proxy = ProxyLesson::Good;
-        }
         let answered = answers.iter().filter_map(|answer| answer.as_ref().err());
         for fault in answered.chain(noted).filter(|fault| !fault.charged) {
             lesson.add(fault, config, now);
@@ -76,14 +51,8 @@ impl Lesson {
         if severity(state.as_ref()) > severity(self.session.as_ref()) {
             self.session = state;
         }
-        match (charge.proxy, &self.proxy) {
-            (ProxyCharge::Cool, _) => {
-                self.proxy = ProxyLesson::Rest { until: until(config.rest), reason: reason() };
-            }
-            (ProxyCharge::Count, ProxyLesson::Nothing | ProxyLesson::Good) => {
-                self.proxy = ProxyLesson::Failed { until: until(config.rest), reason: reason() };
-            }
-            (ProxyCharge::Count | ProxyCharge::Nothing, _) => {}
+        if charge.proxy == ProxyCharge::Cool {
+            self.rest = Some((until(config.rest), reason()));
         }
     }
 }

@@ -86,6 +86,7 @@ impl Lender for Desk {
             }
             // What is in use comes back by itself: no need to ask the store meanwhile.
             ask = tokio::select! {
+                biased;
                 () = returned => !busy,
                 () = sleep_until(wake.min(give_up)) => true,
             };
@@ -154,7 +155,6 @@ struct BorrowedPair {
     shared: Arc<Shared>,
     group: Arc<Group>,
     pair: Option<Pair>,
-    since: Timestamp,
 }
 
 impl BorrowedPair {
@@ -163,8 +163,7 @@ impl BorrowedPair {
             desk.group.depend_on(session.id());
         }
         let (shared, group) = (Arc::clone(&desk.shared), Arc::clone(&desk.group));
-        let since = shared.clock.now();
-        Self { shared, group, pair: Some(pair), since }
+        Self { shared, group, pair: Some(pair) }
     }
 
     /// Whether the lease was lost before the check depended on it.
@@ -196,8 +195,7 @@ impl Lent for BorrowedPair {
             self.group.let_go(session.id());
         }
         let Some(pair) = self.pair.take() else { return };
-        let time = (self.since, self.shared.clock.now());
-        let lesson = Lesson::of(pair.proxy(), answers, &noted, &self.shared.config, time);
+        let lesson = Lesson::of(answers, &noted, &self.shared.config, self.shared.clock.now());
         let pool = Arc::clone(&self.shared.pool);
         // A task of its own: if the check is stopped now, a challenge must be stored all the same.
         let task = async move { pool.give_back(pair, lesson).await };

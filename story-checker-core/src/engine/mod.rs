@@ -58,6 +58,7 @@
 //! ```
 
 mod beat;
+mod breakers;
 mod census;
 mod config;
 mod event;
@@ -256,7 +257,13 @@ impl EngineBuilder {
         }
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let cache = self.cache.unwrap_or_else(|| Arc::new(InMemoryCache::new(Arc::clone(&clock))));
-        let gate = self.gate.unwrap_or_else(|| Arc::new(Gate::new(Arc::clone(&clock))));
+        let gate = match self.gate {
+            Some(gate) => gate,
+            None => {
+                let gate = Gate::new(Arc::clone(&clock)).with_breakers(config.breakers);
+                Arc::new(gate.map_err(|error| Error::invalid(OPERATION, error.to_string()))?)
+            }
+        };
         let ids = IdSource::new(config.seed);
         let made_up = || WorkerId::new(format!("worker-{}", ids.batch(clock.now())));
         let worker = config.worker.clone().unwrap_or_else(made_up);
@@ -270,7 +277,6 @@ impl EngineBuilder {
             Arc::clone(&bus),
             worker.clone(),
             config.lease,
-            config.proxy_failures,
             abort.clone(),
         );
         Ok(Engine(Arc::new(Shared {

@@ -47,7 +47,6 @@ pub(super) struct Pool {
     pub(super) bus: Arc<Bus>,
     pub(super) worker: WorkerId,
     pub(super) lease: Duration,
-    pub(super) proxy_failures: u32,
     /// A pair has come back.
     pub(super) returned: Notify,
     /// The engine waits for nothing any more.
@@ -161,25 +160,12 @@ impl Pool {
         bus: Arc<Bus>,
         worker: WorkerId,
         lease: Duration,
-        proxy_failures: u32,
         abort: CancellationToken,
     ) -> Self {
         let proxies = source.is_some().then(Proxies::default);
         let state = Mutex::new(State { proxies, ..State::default() });
         let returned = Notify::new();
-        Self {
-            sessions,
-            source,
-            clock,
-            gate,
-            bus,
-            worker,
-            lease,
-            proxy_failures,
-            returned,
-            abort,
-            state,
-        }
+        Self { sessions, source, clock, gate, bus, worker, lease, returned, abort, state }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

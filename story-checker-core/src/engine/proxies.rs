@@ -18,8 +18,8 @@ pub(super) struct Proxies {
 struct Slot {
     proxy: Arc<Proxy>,
     state: ProxyState,
-    /// Failures in a row.
-    failures: u32,
+    /// It rests because its breaker is open, and for no other reason.
+    broken: bool,
     /// Sessions that live here.
     homes: usize,
     /// Checks that run through it now.
@@ -47,7 +47,6 @@ impl Slot {
             ProxyState::Active => Some(now),
             ProxyState::Cooling { until, .. } if *until <= now => {
                 self.state = ProxyState::Active;
-                self.failures = 0;
                 Some(now)
             }
             ProxyState::Cooling { until, .. } => Some(*until),
@@ -70,7 +69,7 @@ impl Proxies {
                 None => Slot {
                     proxy: Arc::new(proxy),
                     state,
-                    failures: 0,
+                    broken: false,
                     homes: 0,
                     busy: 0,
                     last_use: 0,
@@ -149,25 +148,6 @@ impl Proxies {
         Some(proxy)
     }
 
-    pub(super) fn succeeded(&mut self, id: &ProxyId) {
-        if let Some(slot) = self.slots.get_mut(id) {
-            slot.failures = 0;
-        }
-    }
-
-    /// Counts a failure; the new state if that was one too many.
-    pub(super) fn failed(
-        &mut self,
-        id: &ProxyId,
-        most: u32,
-        until: Timestamp,
-        reason: String,
-    ) -> Option<ProxyState> {
-        let slot = self.slots.get_mut(id)?;
-        slot.failures += 1;
-        if slot.failures < most { None } else { self.rest(id, until, reason) }
-    }
-
     /// Lets a proxy rest; the new state, unless it rests longer or is disabled already.
     pub(super) fn rest(
         &mut self,
@@ -182,7 +162,30 @@ impl Proxies {
             ProxyState::Cooling { .. } | ProxyState::Active => {}
         }
         slot.state = ProxyState::Cooling { until, reason };
+        slot.broken = false;
         Some(slot.state.clone())
+    }
+
+    /// Its breaker is open until then; the new state as with a rest.
+    pub(super) fn broken(
+        &mut self,
+        id: &ProxyId,
+        until: Timestamp,
+        reason: String,
+    ) -> Option<ProxyState> {
+        let state = self.rest(id, until, reason)?;
+        self.slots.get_mut(id)?.broken = true;
+        Some(state)
+    }
+
+    /// Its breaker opened by the fault of another; the new state if it rests for nothing else.
+    pub(super) fn absolved(&mut self, id: &ProxyId) -> Option<ProxyState> {
+        let slot = self.slots.get_mut(id)?;
+        let rests = matches!(slot.state, ProxyState::Cooling { .. });
+        (rests && slot.broken).then(|| {
+            slot.state = ProxyState::Active;
+            ProxyState::Active
+        })
     }
 }
 
@@ -215,17 +218,20 @@ mod tests {
     }
 
     #[test]
-    fn several_failures_in_a_row_let_a_proxy_rest_and_time_brings_it_back() {
+    fn a_broken_proxy_rests_and_time_or_another_s_guilt_brings_it_back() {
         let mut proxies = proxies(&["a"]);
         let until = NOW + Duration::from_secs(60);
-        let fail = |proxies: &mut Proxies| proxies.failed(&id("a"), 2, until, "reset".into());
-        assert_eq!(fail(&mut proxies), None);
-        proxies.succeeded(&id("a"));
-        assert_eq!(fail(&mut proxies), None, "a success in between starts the count anew");
-        assert!(matches!(fail(&mut proxies), Some(ProxyState::Cooling { .. })));
+        let state = proxies.broken(&id("a"), until, "resets".into());
+        assert!(matches!(state, Some(ProxyState::Cooling { .. })));
         assert!(matches!(proxies.home(Some(&id("a")), NOW), Home::Closed(Some(at)) if at == until));
         assert_eq!(proxies.open_at(NOW), Some(until));
         assert!(matches!(proxies.home(Some(&id("a")), until), Home::Open(_)));
+
+        proxies.broken(&id("a"), until, "resets".into());
+        assert_eq!(proxies.absolved(&id("a")), Some(ProxyState::Active));
+        assert_eq!(proxies.open_at(NOW), Some(NOW));
+        proxies.rest(&id("a"), until, "the platform wants it so".into());
+        assert_eq!(proxies.absolved(&id("a")), None);
     }
 
     #[test]

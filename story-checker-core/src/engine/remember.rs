@@ -1,5 +1,5 @@
 //! What the gate knows lies in the cache too, so that a restart neither spends a limit twice nor
-//! forgets a hint. `docs/decisions/0014-memory-of-the-gate.md` says why there.
+//! forgets a hint. `docs/decisions/0016-memory-of-the-gate.md` says why there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +64,7 @@ pub(super) async fn keep_gate(shared: Arc<Shared>) {
     loop {
         if !due {
             tokio::select! {
+                biased;
                 () = shared.gate.used() => {}
                 () = shared.gate.blocked() => {}
                 () = shared.abort.cancelled() => break,
@@ -72,6 +73,7 @@ pub(super) async fn keep_gate(shared: Arc<Shared>) {
         let keys = u32::try_from(shared.gate.tracked()).unwrap_or(u32::MAX);
         let pause = PERIOD + Duration::from_secs((keys / KEYS_PER_SECOND).into());
         tokio::select! {
+            biased;
             () = store(&shared, pause + MARGIN) => {}
             () = shared.abort.cancelled() => break,
         }
@@ -81,6 +83,7 @@ pub(super) async fn keep_gate(shared: Arc<Shared>) {
             shared.gate.blocked().await;
         };
         due = tokio::select! {
+            biased;
             () = sleep(pause) => false,
             () = hinted => true,
             () = shared.abort.cancelled() => break,

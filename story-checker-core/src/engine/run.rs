@@ -92,11 +92,12 @@ pub(super) async fn run(
         let answers = ask(&shared, &lane, &cx, &targets, &group, time).await;
         ended = (shared.clock.now(), begun.elapsed());
         let noted = desk.take_noted();
-        let lesson = Lesson::of(pair.proxy(), &answers, &noted, &shared.config, (started, ended.0));
+        let lesson = Lesson::of(&answers, &noted, &shared.config, ended.0);
         shared.pool.give_back(pair, lesson).await;
         answers
     };
     let (now, timings) = (ended.0, Timings::new(started, ended.1));
+    let down = lane.keys.down(&shared.gate).map(|(_, until)| until);
     for ((job, target), answer) in run.iter().zip(targets).zip(answers) {
         match shared.running.wanted(job.lease) {
             Wanted::Lost => {
@@ -109,7 +110,7 @@ pub(super) async fn run(
                 settled.push(Settling { settlement, event: Some(event) });
             }
             Wanted::Cancelled | Wanted::Yes => {
-                settled.push(conclude(&shared, job, target, answer, timings, now));
+                settled.push(conclude(&shared, job, target, answer, timings, (now, down)));
             }
         }
     }
@@ -178,7 +179,7 @@ fn conclude(
     target: Target,
     answer: Result<Report, Fault>,
     timings: Timings,
-    now: Timestamp,
+    (now, down): (Timestamp, Option<Timestamp>),
 ) -> Settling {
     let fault = match answer {
         Ok(report) if matches!(report.verdict, Verdict::Unknown { .. }) => {
@@ -192,6 +193,7 @@ fn conclude(
         attempt: job.attempt,
         deferrals: job.deferrals,
         deadline: job.deadline,
+        down,
         ..JobHistory::new(job.lease.id)
     };
     let put_off = |until: Timestamp, attempt_used: bool| {

@@ -1,4 +1,7 @@
 //! The engine's tasks: one that dispatches, one that settles, and those that watch.
+//!
+//! Where several things are waited for, the first of those that have happened counts, and not a random
+//! one: so that a run on simulated time can be repeated.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::beat::{keep_jobs, keep_sessions, tidy_up};
+use super::breakers::watch_breakers;
 use super::event::Event;
 use super::lane::Lane;
 use super::remember::keep_gate;
@@ -33,12 +37,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(super) async fn supervise(shared: Arc<Shared>) {
     let (settlements, inbox) = mpsc::channel(256);
     let helpers = TaskTracker::new();
+    // Before the first request: no change is missed.
+    let breakers = shared.gate.hear_breakers();
     let settler = tokio::spawn(settle(Arc::clone(&shared), inbox));
     helpers.spawn(keep_jobs(Arc::clone(&shared)));
     helpers.spawn(keep_sessions(Arc::clone(&shared)));
     helpers.spawn(tidy_up(Arc::clone(&shared)));
     helpers.spawn(watch_proxies(Arc::clone(&shared)));
     helpers.spawn(keep_gate(Arc::clone(&shared)));
+    helpers.spawn(watch_breakers(Arc::clone(&shared), breakers));
     helpers.spawn(watch_checks(Arc::clone(&shared)));
     dispatch(&shared, &settlements).await;
     shared.checks.close();
@@ -75,6 +82,7 @@ async fn dispatch(shared: &Arc<Shared>, settlements: &Settlements) {
     while !shared.stop.is_cancelled() {
         if shared.paused.load(Ordering::Acquire) {
             tokio::select! {
+                biased;
                 () = shared.wake.notified() => {}
                 () = shared.stop.cancelled() => {}
             }
@@ -112,6 +120,7 @@ async fn dispatch(shared: &Arc<Shared>, settlements: &Settlements) {
                     "dispatching pauses"
                 );
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(wait) => {}
                     () = shared.stop.cancelled() => {}
                 }
@@ -143,7 +152,11 @@ async fn serve(shared: &Arc<Shared>, line: &mut Line, settlements: &Settlements)
     let lane = &line.lane;
     let busy = shared.groups.load(Ordering::Acquire);
     let free = shared.config.max_in_flight.get().saturating_sub(busy);
-    let most = free.min(MAX_ITEMS.div_ceil(lane.max_batch)).min(line.appetite);
+    // Of an endpoint that was down, few ask at first whether it is back.
+    let room = lane.keys.room(&shared.gate);
+    let probes = (room < free).then(|| Arc::clone(&lane.probes));
+    let room = room.saturating_sub(lane.probes.load(Ordering::Acquire));
+    let most = free.min(MAX_ITEMS.div_ceil(lane.max_batch)).min(line.appetite).min(room);
     if most == 0 {
         return Ok(false);
     }
@@ -158,7 +171,7 @@ async fn serve(shared: &Arc<Shared>, line: &mut Line, settlements: &Settlements)
     let full = jobs.len() == want;
     let mut groups = 0;
     let mut go = |pair, group, turn| {
-        let slot = Slot::take(shared);
+        let slot = Slot::take(shared, probes.clone());
         let (shared_too, lane) = (Arc::clone(shared), Arc::clone(lane));
         let check = run(shared_too, lane, pair, (group, turn), settlements.clone());
         // Boxed here: spawning moves a future half a dozen times, and this one is 2 kB.
@@ -232,6 +245,7 @@ async fn look(shared: &Shared, lanes: &mut [Line], hurry: bool) -> Result<()> {
     };
     if queues.is_empty() {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(wait) => {}
             () = shared.wake.notified() => {}
             () = shared.stop.cancelled() => {}
@@ -239,6 +253,7 @@ async fn look(shared: &Shared, lanes: &mut [Line], hurry: bool) -> Result<()> {
         return Ok(());
     }
     let due = tokio::select! {
+        biased;
         due = shared.queue.wait(&queues, wait) => due?,
         () = shared.wake.notified() => false,
         () = shared.stop.cancelled() => false,
@@ -291,6 +306,7 @@ async fn settle_batch(shared: &Shared, batch: Vec<Settling>) {
                     break Vec::new();
                 }
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(pause.next()) => {}
                     () = shared.abort.cancelled() => {}
                 }
@@ -317,7 +333,10 @@ async fn settle_batch(shared: &Shared, batch: Vec<Settling>) {
             }
             Event::Cancelled { .. } => count(&shared.counters.cancelled),
             Event::Dropped { .. } => count(&shared.counters.dropped),
-            Event::ProxyChanged { .. } | Event::PutOff { .. } | Event::SessionChanged { .. } => {}
+            Event::BreakerChanged(_)
+            | Event::ProxyChanged { .. }
+            | Event::PutOff { .. }
+            | Event::SessionChanged { .. } => {}
         }
         tokio::select! {
             biased;
@@ -334,6 +353,7 @@ async fn watch_checks(shared: Arc<Shared>) {
     loop {
         let late = shared.running.late_at().map(|at| at.max(looked + WATCH));
         tokio::select! {
+            biased;
             () = until(late) => {
                 looked = Instant::now();
                 shared.running.stop_late(looked);
@@ -361,6 +381,7 @@ async fn watch_proxies(shared: Arc<Shared>) {
             shared.pool.reload_proxies().await
         };
         let reloaded = tokio::select! {
+            biased;
             reloaded = reload => reloaded,
             () = shared.abort.cancelled() => return,
         };
@@ -375,6 +396,7 @@ async fn watch_proxies(shared: Arc<Shared>) {
                     "the list of proxies could not be read anew; the old one stays in use"
                 );
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(pause.next()) => {}
                     () = shared.abort.cancelled() => return,
                 }

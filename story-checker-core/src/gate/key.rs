@@ -69,12 +69,14 @@ pub struct Need {
     pub key: Key,
     /// How much of it there is.
     pub limit: Option<Limit>,
+    /// The epoch of its breaker in which the request was let through.
+    pub(super) epoch: u32,
 }
 
 impl Need {
     /// One unit of `key`, under `limit`.
     #[must_use]
     pub const fn new(key: Key, limit: Option<Limit>) -> Self {
-        Self { key, limit }
+        Self { key, limit, epoch: 0 }
     }
 }

@@ -7,10 +7,12 @@ use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::breaker::{Breakers, InvalidBreakerPolicy};
+use super::health::Health;
 use super::key::{Key, KeyClass, Need};
 use super::limit::Limit;
 use super::line::Lines;
-use super::state::{Past, Slot};
+use super::state::Past;
 use super::table::{Refusal, Table};
 use crate::clock::{Clock, Timestamp};
 
@@ -31,13 +33,26 @@ pub struct Availability {
 
 /// A refusal of the gate: nothing was taken.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the limit of {key} allows the next request at {ready_at}")]
+#[error("{} at {ready_at}", self.what())]
 #[non_exhaustive]
 pub struct NotReady {
     /// When all keys will be ready, if nobody takes them before but those who wait already.
     pub ready_at: Timestamp,
     /// The key that is ready last.
     pub key: Key,
+    /// It is not its limit but its breaker: too many requests have failed.
+    pub breaker: bool,
+}
+
+impl NotReady {
+    fn what(&self) -> String {
+        let key = &self.key;
+        if self.breaker {
+            format!("{key} has failed again and again, and is tried next")
+        } else {
+            format!("the limit of {key} allows the next request")
+        }
+    }
 }
 
 /// A key that nothing goes through for now, because the platform says so.
@@ -73,6 +88,8 @@ pub enum ColdStart {
 pub struct Gate {
     clock: Arc<dyn Clock>,
     started: Instant,
+    /// Locked first, if both are.
+    health: Mutex<Health>,
     inner: Mutex<Inner>,
     used: Notify,
     blocked: Notify,
@@ -93,10 +110,21 @@ impl Gate {
         Self {
             clock,
             started: Instant::now(),
+            health: Mutex::default(),
             inner: Mutex::default(),
             used: Notify::new(),
             blocked: Notify::new(),
         }
+    }
+
+    /// With other policies for its breakers.
+    ///
+    /// # Errors
+    /// [`InvalidBreakerPolicy`] if one of them cannot be kept.
+    pub fn with_breakers(self, policies: Breakers) -> Result<Self, InvalidBreakerPolicy> {
+        policies.validate()?;
+        self.health().policies = policies;
+        Ok(self)
     }
 
     /// What it assumes of the time before.
@@ -110,6 +138,10 @@ impl Gate {
     pub(crate) fn assume(&self, assumed: ColdStart) {
         let until = (assumed != ColdStart::Fresh).then(|| self.elapsed());
         self.lock().table.assume(Past { until, lawless: assumed == ColdStart::Spent });
+    }
+
+    pub(super) fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The time now.
@@ -150,46 +182,14 @@ impl Gate {
 
     pub(super) fn refusal(&self, now: u64, refusal: Refusal, needs: &[Need]) -> NotReady {
         let key = needs[refusal.need].key.clone();
-        NotReady { ready_at: self.timestamp(now, refusal.at.max(now)), key }
-    }
-
-    /// Looks at several keys at once without taking anything.
-    #[must_use]
-    pub fn availability(&self, needs: &[Need]) -> Availability {
-        let now = self.elapsed();
-        let (count, ready) = self.lock().table.peek(needs, now);
-        Availability { now: count, ready_at: self.timestamp(now, ready) }
-    }
-
-    /// Takes one unit of every key unless somebody waits for one of them, or nothing.
-    pub(super) fn take(&self, needs: &[Need]) -> Result<Box<[Option<Slot>]>, NotReady> {
-        let now = self.elapsed();
-        let mut inner = self.lock();
-        let Inner { table, lines, .. } = &*inner;
-        let nobody = lines.is_empty();
-        let ahead = |need: &Need| if nobody { 0 } else { lines.waiting(&need.key) };
-        if let Err(refusal) = table.decide(needs, ahead, now) {
-            drop(inner);
-            return Err(self.refusal(now, refusal, needs));
-        }
-        let slots = inner.table.take(needs, now);
-        self.note_use(&mut inner);
-        drop(inner);
-        Ok(slots)
+        let ready_at = self.timestamp(now, refusal.at.max(now));
+        NotReady { ready_at, key, breaker: refusal.breaker }
     }
 
     /// The first request since a snapshot is the one that has to be noted down soon.
     pub(super) fn note_use(&self, inner: &mut Inner) {
         if !std::mem::replace(&mut inner.used, true) {
             self.used.notify_one();
-        }
-    }
-
-    pub(super) fn give_back(&self, needs: &[Need], slots: &[Option<Slot>]) {
-        let mut inner = self.lock();
-        inner.table.refund(needs, slots);
-        if !inner.lines.is_empty() {
-            needs.iter().for_each(|need| inner.lines.wake(&need.key));
         }
     }
 
@@ -271,6 +271,7 @@ impl Gate {
     /// How many keys have any memory now.
     #[must_use]
     pub fn tracked(&self) -> usize {
-        self.lock().table.len()
+        let breakers = self.health().len();
+        self.lock().table.len() + breakers
     }
 }

@@ -12,12 +12,22 @@
 //! | waiting, in order of coming | [`Gate::pass`] |
 //! | other limits while it runs | [`Gate::set_limit`] |
 //! | restarts | [`Gate::snapshot`], [`Gate::restore`], [`ColdStart`] |
+//! | what fails again and again | [`Breakers`], [`Gate::breakers`], [`Gate::open_breaker`], [`Gate::set_breaker`] |
 //!
-//! All decisions are functions of what is known of the keys and of the time; around them are one
-//! mutex and the lines of those who wait.
+//! Endpoints and proxies have a breaker each. The order is: look at the breakers, take from the
+//! limits, take from the breakers, all under one lock, so that an open breaker costs no place in a
+//! limit and a probe never waits for one. Who waits for a breaker stands in no line: others go on.
+//!
+//! All decisions are functions of what is known of the keys and of the time; around them are two
+//! mutexes, that of the breakers first, and the lines of those who wait.
 
+mod breaker;
+mod breakers;
 mod ceiling;
+mod change;
+mod health;
 mod key;
+mod lately;
 mod limit;
 mod limiter;
 mod line;
@@ -28,8 +38,13 @@ mod quota;
 mod snapshot;
 mod state;
 mod table;
+mod take;
 mod wait;
 
+pub use self::breaker::{
+    BreakerCause, BreakerMode, BreakerPolicy, BreakerState, Breakers, InvalidBreakerPolicy,
+};
+pub use self::change::{BreakerChange, BreakerView};
 pub use self::key::{Key, KeyClass, Need};
 pub use self::limit::{InvalidLimit, Limit, Limits};
 pub use self::limiter::{Availability, Block, ColdStart, Gate, NotReady};

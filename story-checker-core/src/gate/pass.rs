@@ -16,7 +16,8 @@ const PACED_FROM: f64 = 75.0;
 const HOUR: u64 = 3_600_000_000;
 
 /// The permission to send one request. Dropped before [`Pass::mark_sent`], it gives back what it
-/// took.
+/// took. Dropped after that without [`Pass::settle`], the request has no result: the breakers of its
+/// keys learn nothing from it.
 #[derive(Debug)]
 #[must_use = "a pass that is dropped gives its place back"]
 pub struct Pass {
@@ -24,12 +25,13 @@ pub struct Pass {
     needs: Box<[Need]>,
     slots: Box<[Option<Slot>]>,
     sent: bool,
+    settled: bool,
 }
 
 impl Pass {
     /// What was taken for these needs.
     pub(super) fn new(gate: &Arc<Gate>, needs: Box<[Need]>, slots: Box<[Option<Slot>]>) -> Self {
-        Self { gate: Arc::clone(gate), needs, slots, sent: false }
+        Self { gate: Arc::clone(gate), needs, slots, sent: false, settled: false }
     }
 
     /// The request is on its way: what was taken is spent, whatever happens now.
@@ -102,11 +104,13 @@ impl Pass {
         state.pace(if interval > own { interval } else { 0 }, reset, now);
     }
 
-    /// The request has ended. A fault that blocks (see [`charge`](crate::charge)) blocks the key of
+    /// The request has ended, with an answer or a fault. The breakers of its endpoint and its proxy
+    /// count it as the [charges table](mod@crate::charge) says. A fault that blocks blocks the key of
     /// its scope until its hint, or for `otherwise` if it has none. A throttle of a key whose limit
     /// has to be found out lowers it, and blocks only by a hint.
     pub fn settle(mut self, fault: Option<&Fault>, otherwise: Duration) {
-        self.sent = true;
+        (self.sent, self.settled) = (true, true);
+        self.gate.settle(&self.needs, fault);
         let Some(fault) = fault else { return };
         let learns = fault.class == Class::RateLimited && self.throttled(fault.scope);
         if !charge(fault.class, fault.scope).block {
@@ -143,6 +147,9 @@ impl Drop for Pass {
         if !self.sent {
             self.gate.give_back(&self.needs, &self.slots);
         }
+        if !self.settled {
+            self.gate.health().give_back(&self.needs);
+        }
     }
 }
 
@@ -152,8 +159,8 @@ impl Gate {
     ///
     /// # Errors
     /// [`NotReady`] with the exact time at which all keys will be ready.
-    pub fn try_pass(self: &Arc<Self>, needs: Box<[Need]>) -> Result<Pass, NotReady> {
-        let slots = self.take(&needs)?;
+    pub fn try_pass(self: &Arc<Self>, mut needs: Box<[Need]>) -> Result<Pass, NotReady> {
+        let slots = self.take(&mut needs)?;
         Ok(Pass::new(self, needs, slots))
     }
 }

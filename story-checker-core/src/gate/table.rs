@@ -30,6 +30,8 @@ pub(super) struct Refusal {
     pub(super) at: u64,
     /// Which of the needs is ready last.
     pub(super) need: usize,
+    /// It is not its limit but its breaker.
+    pub(super) breaker: bool,
 }
 
 impl Table {
@@ -66,7 +68,7 @@ impl Table {
         ahead: impl Fn(&Need) -> u32,
         now: u64,
     ) -> Result<(), Refusal> {
-        let mut last = Refusal { at: 0, need: 0 };
+        let mut last = Refusal { at: 0, need: 0, breaker: false };
         let mut waits = false;
         for (index, need) in needs.iter().enumerate() {
             let before = ahead(need);
@@ -76,7 +78,7 @@ impl Table {
             // Who has others ahead goes after them, even if there is room for all.
             let at = if before > 0 { at.max(now + 1) } else { at };
             if at > last.at {
-                last = Refusal { at, need: index };
+                last = Refusal { at, need: index, breaker: false };
             }
         }
         if last.at > now || waits { Err(last) } else { Ok(()) }

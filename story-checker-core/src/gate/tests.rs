@@ -1,5 +1,6 @@
 mod invariants;
 mod learning;
+mod together;
 
 use std::num::NonZeroU32;
 

@@ -11,13 +11,15 @@ use super::line::Waiter;
 use super::pass::Pass;
 use super::state::Slot;
 use super::table::Refusal;
+use super::take::{Ahead, take};
 
 /// A place in the line of the key that is lacking; dropped, it is free.
 struct Place<'a> {
     gate: &'a Arc<Gate>,
     needs: Box<[Need]>,
-    /// The need in whose key's line it stands.
-    at: usize,
+    /// The need in whose key's line it stands; none while it waits for a breaker, so that others go
+    /// on.
+    at: Option<usize>,
     waiter: Waiter,
 }
 
@@ -31,66 +33,76 @@ enum Turn {
 }
 
 impl<'a> Place<'a> {
-    /// Joins the line of the key that is ready last.
-    fn join(gate: &'a Arc<Gate>, needs: Box<[Need]>, refused: &NotReady) -> Self {
-        let at = needs.iter().position(|need| need.key == refused.key).unwrap_or_default();
+    /// Comes after all who wait already, in the line of the key that is ready last.
+    fn new(gate: &'a Arc<Gate>, needs: Box<[Need]>, refused: &NotReady) -> Self {
+        let at = needs.iter().position(|need| need.key == refused.key);
         let mut inner = gate.lock();
         let waiter = inner.lines.waiter();
-        inner.lines.join(&needs[at].key, waiter.clone());
+        let mut place = Self { gate, needs, at: None, waiter };
+        place.stand(&mut inner, at.filter(|_| !refused.breaker));
         drop(inner);
-        Self { gate, needs, at, waiter }
+        place
     }
 
-    /// Goes over to the line of another key, with its number.
-    fn change(&mut self, inner: &mut Inner, at: usize) {
-        inner.lines.leave(&self.needs[self.at].key, self.waiter.number);
+    /// Goes over to the line of another key, with its number, or out of all.
+    fn stand(&mut self, inner: &mut Inner, at: Option<usize>) {
+        if self.at == at {
+            return;
+        }
+        if let Some(before) = self.at {
+            inner.lines.leave(&self.needs[before].key, self.waiter.number);
+        }
         self.at = at;
-        inner.lines.join(&self.needs[at].key, self.waiter.clone());
+        if let Some(at) = at {
+            inner.lines.join(&self.needs[at].key, self.waiter.clone());
+        }
     }
 
     /// Leaves the line; who is next looks.
     fn leave(&mut self) -> Box<[Need]> {
         let needs = std::mem::take(&mut self.needs);
-        if let Some(need) = needs.get(self.at) {
-            self.gate.lock().lines.leave(&need.key, self.waiter.number);
+        if let Some(at) = self.at.take() {
+            self.gate.lock().lines.leave(&needs[at].key, self.waiter.number);
         }
         needs
     }
 
-    fn look(&mut self, give_up: Instant) -> Turn {
+    /// The need for whose key somebody came before; in its own line first.
+    fn behind(&self, inner: &Inner) -> Option<usize> {
         let number = self.waiter.number;
-        let now = self.gate.elapsed();
+        let busy = |at: usize| !inner.lines.is_first(&self.needs[at].key, number);
+        self.at.into_iter().chain(0..self.needs.len()).find(|&at| busy(at))
+    }
+
+    fn look(&mut self, give_up: Instant) -> Turn {
         let gate = self.gate;
+        let mut health = gate.health();
+        let now = gate.elapsed();
         let mut inner = gate.lock();
-        if !inner.lines.is_first(&self.needs[self.at].key, number) {
+        let open = health.ready_at(&self.needs, now).is_some();
+        if let Some(at) = self.behind(&inner).filter(|_| !open) {
+            // Who came first takes first, of every key.
+            self.stand(&mut inner, Some(at));
             if gate.instant(now) < give_up {
                 return Turn::Behind;
             }
-            let refusal = Refusal { at: now, need: self.at };
+            let refusal = Refusal { at: now, need: at, breaker: false };
             return Turn::Refused(gate.refusal(now, refusal, &self.needs));
         }
-        let mut all = self.needs.iter();
-        if let Some(busy) = all.position(|need| !inner.lines.is_first(&need.key, number)) {
-            // Who came first takes first, of every key.
-            self.change(&mut inner, busy);
-            return Turn::Behind;
-        }
-        match inner.table.decide(&self.needs, |_| 0, now) {
-            Ok(()) => {
-                let slots = inner.table.take(&self.needs, now);
+        let refusal = match take(&mut health, &mut inner, &mut self.needs, Ahead::Nobody, now) {
+            Ok(slots) => {
                 gate.note_use(&mut inner);
-                Turn::Taken(slots)
+                drop(inner);
+                gate.publish(&mut health, now);
+                return Turn::Taken(slots);
             }
-            Err(refusal) if gate.instant(refusal.at) > give_up => {
-                Turn::Refused(gate.refusal(now, refusal, &self.needs))
-            }
-            Err(refusal) => {
-                if refusal.need != self.at {
-                    self.change(&mut inner, refusal.need);
-                }
-                Turn::NotBefore(gate.instant(refusal.at))
-            }
+            Err(refusal) => refusal,
+        };
+        self.stand(&mut inner, (!refusal.breaker).then_some(refusal.need));
+        if gate.instant(refusal.at) > give_up {
+            return Turn::Refused(gate.refusal(now, refusal, &self.needs));
         }
+        Turn::NotBefore(gate.instant(refusal.at))
     }
 }
 
@@ -102,7 +114,7 @@ impl Drop for Place<'_> {
 
 impl Gate {
     /// Waits until every key is ready and takes one unit of each, if that is within `patience`. Who
-    /// waits for a key goes in the order of coming.
+    /// waits for a key goes in the order of coming; who waits for a breaker holds up nobody else.
     ///
     /// # Errors
     /// [`NotReady`], at once if it is clear that the wait would be longer.
@@ -120,11 +132,11 @@ impl Gate {
     /// The same, but never waits beyond `end`. Reads no clock if it need not wait.
     pub(crate) async fn pass_before(
         self: &Arc<Self>,
-        needs: Box<[Need]>,
+        mut needs: Box<[Need]>,
         patience: Duration,
         end: Option<Instant>,
     ) -> Result<Pass, NotReady> {
-        let refused = match self.take(&needs) {
+        let refused = match self.take(&mut needs) {
             Ok(slots) => return Ok(Pass::new(self, needs, slots)),
             Err(refused) => refused,
         };
@@ -134,7 +146,7 @@ impl Gate {
         if now + refused.ready_at.since(self.now()) > give_up {
             return Err(refused);
         }
-        let mut place = Place::join(self, needs, &refused);
+        let mut place = Place::new(self, needs, &refused);
         loop {
             let until = match place.look(give_up) {
                 Turn::Taken(slots) => return Ok(Pass::new(self, place.leave(), slots)),
@@ -143,8 +155,9 @@ impl Gate {
                 Turn::Behind => give_up,
             };
             tokio::select! {
-                () = sleep_until(until) => {}
+                biased;
                 () = place.waiter.woken.notified() => {}
+                () = sleep_until(until) => {}
             }
         }
     }

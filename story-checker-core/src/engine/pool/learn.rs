@@ -8,10 +8,11 @@ use super::line::Leased;
 use super::{Condemned, LONGEST_PAUSE, Pair, Pool};
 use crate::clock::Timestamp;
 use crate::engine::event::Event;
-use crate::engine::lesson::{Lesson, ProxyLesson};
+use crate::engine::lesson::Lesson;
+use crate::engine::proxies::Proxies;
 use crate::error::{Certainty, Result};
-use crate::id::Fence;
-use crate::proxy::Proxy;
+use crate::id::{Fence, ProxyId};
+use crate::proxy::ProxyState;
 use crate::session::{LeaseReply, SessionChange, SessionLease, SessionRecord, SessionState};
 
 impl Pool {
@@ -23,7 +24,9 @@ impl Pool {
     }
 
     async fn learn(&self, mut pair: Pair, lesson: Lesson) {
-        self.teach_proxy(pair.proxy.as_deref(), lesson.proxy).await;
+        if let (Some(proxy), Some((until, reason))) = (&pair.proxy, lesson.rest) {
+            self.change_proxy(proxy.id(), |proxies, id| proxies.rest(id, until, reason)).await;
+        }
         let Some(mut session) = pair.session.take() else { return };
         drop(pair);
         session.used_at = self.clock.now();
@@ -129,6 +132,7 @@ impl Pool {
                 return false;
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 () = self.abort.cancelled() => return false,
             }
@@ -136,25 +140,24 @@ impl Pool {
         }
     }
 
-    async fn teach_proxy(&self, proxy: Option<&Proxy>, lesson: ProxyLesson) {
-        let Some(id) = proxy.map(Proxy::id) else { return };
-        let changed = {
-            let mut state = self.lock();
-            let Some(proxies) = &mut state.proxies else { return };
-            match lesson {
-                ProxyLesson::Nothing => None,
-                ProxyLesson::Good => {
-                    proxies.succeeded(id);
-                    None
-                }
-                ProxyLesson::Failed { until, reason } => {
-                    proxies.failed(id, self.proxy_failures, until, reason)
-                }
-                ProxyLesson::Rest { until, reason } => proxies.rest(id, until, reason),
-            }
-        };
+    /// A proxy's breaker opened by the fault of another: if it rests for nothing else, it may be used
+    /// again, and the sessions that live there with it.
+    pub(in crate::engine) async fn absolve_proxy(&self, id: &ProxyId) {
+        self.change_proxy(id, Proxies::absolved).await;
+        for line in self.lock().kinds.values_mut() {
+            line.wake_if(|session| session.home.as_ref() == Some(id));
+        }
+    }
+
+    /// Changes the state of a proxy, stores and tells it.
+    pub(in crate::engine) async fn change_proxy(
+        &self,
+        id: &ProxyId,
+        change: impl FnOnce(&mut Proxies, &ProxyId) -> Option<ProxyState>,
+    ) {
+        let changed = self.lock().proxies.as_mut().and_then(|proxies| change(proxies, id));
         let (Some(state), Some(source)) = (changed, &self.source) else { return };
-        tracing::warn!(proxy = %id, ?state, "a proxy rests");
+        tracing::warn!(proxy = %id, ?state, "a proxy changes");
         if let Err(error) = source.save(&[(id.clone(), state.clone())]).await {
             tracing::warn!(proxy = %id, error = &error as &dyn std::error::Error,
                 "a proxy's state could not be stored");

@@ -46,6 +46,7 @@ impl WebChecker {
         profile.max_batch = web.config.max_batch;
         profile.session = Some(Self::SESSION_KIND);
         profile.endpoints = vec![INFO, PROFILE, REELS, SEARCH, STORY, VIEWER];
+        profile.vital = vec![PROFILE, REELS];
         let quota = Quota::with_burst(75, Duration::from_secs(660), 15).ok();
         profile.limits.session = quota.map(Limit::from);
         Ok(Self { web, profile })
