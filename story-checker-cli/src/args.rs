@@ -353,7 +353,7 @@ pub(crate) struct SettingArgs {
     #[arg(short, long, value_name = "N", help_heading = "Pace")]
     concurrency: Option<NonZeroUsize>,
 
-    /// Requests of each session, such as "75 per 11m" or "75 per 11m, burst 10"
+    /// Requests of each session, such as "75 per 11m" or "200 per 1h, burst 4, 20 per 1m"
     #[arg(long, value_name = "LIMIT", help_heading = "Pace")]
     session_limit: Option<Limit>,
 

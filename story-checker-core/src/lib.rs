@@ -18,6 +18,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `backoff` | no | replays a policy of the `backoff` crate into a [`Schedule`](retry::Schedule) |
+//! | `governor` | no | a [plain limiter](gate) of one key by the `governor` crate |
 //! | `seal` | no | `seal`: secrets at rest, sealed with a key that the store does not have |
 //! | `testing` | no | the conformance suite for adapters, and stores that fail as planned |
 

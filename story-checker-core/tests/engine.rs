@@ -124,7 +124,7 @@ async fn changed_cookies_are_stored_before_the_session_is_used_again() {
 async fn limits_are_kept_and_cost_no_attempts() {
     let mut profile = CheckerProfile::new(Platform::INSTAGRAM);
     profile.session = Some(crate::support::kind());
-    profile.limits.session = Some(Quota::new(6, Duration::from_secs(60)).unwrap());
+    profile.limits.session = Some(Quota::new(6, Duration::from_secs(60)).unwrap().into());
     let checker = Scripted::with_profile(profile, |target, _, _| active(target));
     let mut world = World::new(PassTaking::around(checker).await, 1).await;
     world.config.patience = Duration::ZERO;
@@ -160,7 +160,7 @@ async fn configured_limits_replace_those_of_the_checker() {
     let world = World::new(PassTaking::around(Scripted::new(1, |t, _, _| active(t))).await, 1);
     let mut world = world.await;
     let mut limits = Limits::default();
-    limits.app = Some(Quota::new(60, Duration::from_secs(60)).unwrap());
+    limits.app = Some(Quota::new(60, Duration::from_secs(60)).unwrap().into());
     world.config.limits.insert("instagram".into(), limits);
     let (engine, mut events) = world.start().await;
     engine.submit(targets(31), SubmitOptions::default()).await.unwrap();

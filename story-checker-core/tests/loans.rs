@@ -301,7 +301,7 @@ async fn those_who_wait_for_a_session_that_must_rest_wait_for_its_rest() {
 async fn without_a_session_a_loan_is_a_way_out_of_its_own() {
     let world = world(&[]).await.with_proxies(&["a", "b"]);
     let mut limits = Limits::default();
-    limits.proxy = Some(Quota::new(1, Duration::from_secs(60)).unwrap());
+    limits.proxy = Some(Quota::new(1, Duration::from_secs(60)).unwrap().into());
     let mut anonymous = CheckerProfile::new(Platform::INSTAGRAM);
     anonymous.limits = limits;
     let checker = Acting::new(own(), move |targets, cx| {
@@ -345,7 +345,7 @@ async fn a_resting_session_is_waited_for_to_the_second() {
 async fn a_loan_is_counted_under_its_own_names_and_limits() {
     let mut world = world(&["acct_0"]).await;
     let mut limits = Limits::default();
-    limits.session = Some(Quota::new(6, Duration::from_secs(60)).unwrap());
+    limits.session = Some(Quota::new(6, Duration::from_secs(60)).unwrap().into());
     world.config.limits.insert("graph".into(), limits);
     world.config.patience = Duration::from_secs(30);
     let checker = Acting::new(own(), move |targets, cx| async move {

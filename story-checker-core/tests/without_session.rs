@@ -166,7 +166,7 @@ async fn while_sessions_rest_the_rest_waits_at_no_cost_and_graph_goes_on() {
 async fn a_session_that_is_in_use_or_may_go_soon_is_not_bypassed() {
     let slow = web(web_profile(), SECOND * 40);
     let mut limited = web_profile();
-    limited.limits.session = Some(Quota::new(1, SECOND * 20).unwrap());
+    limited.limits.session = Some(Quota::new(1, SECOND * 20).unwrap().into());
     let limited = web(limited, SECOND);
     let quick = web(web_profile(), SECOND);
     let (valid, other) = (SessionState::Valid, Some("other"));

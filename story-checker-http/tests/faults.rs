@@ -118,7 +118,8 @@ async fn when_the_gate_is_shut_nothing_is_spent_and_the_next_check_goes_on() {
         world.profile_of(name, json(200, profile(id, name))).await;
     }
     world.answer(REELS, json(200, reels(&[(42, vec![story(1, 42, now() - 60)])]))).await;
-    world.profile.limits.session = Some(Quota::with_burst(2, Duration::from_secs(600), 2).unwrap());
+    world.profile.limits.session =
+        Some(Quota::with_burst(2, Duration::from_secs(600), 2).unwrap().into());
     let answers = world.check(&["a", "b", "c"]).await;
     all(&answers, Class::RateLimited, Scope::Ours);
     assert!(answers.iter().all(|answer| answer.as_ref().unwrap_err().until.is_some()));
@@ -137,7 +138,7 @@ async fn a_missing_account_is_remembered_while_its_proof_has_to_wait() {
     world.answer(PROFILE, json(404, NOT_FOUND)).await;
     world.answer(SEARCH, json(200, NOBODY_FOUND)).await;
     world.answer(VIEWER, json(200, ME)).await;
-    world.profile.limits.session = Some(Quota::new(1, Duration::from_secs(600)).unwrap());
+    world.profile.limits.session = Some(Quota::new(1, Duration::from_secs(600)).unwrap().into());
     // One request per check: each goes on where the one before stopped.
     for _ in 0..2 {
         all(&world.check(&["a"]).await, Class::RateLimited, Scope::Ours);
@@ -154,11 +155,11 @@ async fn the_proof_waits_for_its_pass_as_long_as_the_deadline_allows() {
     world.answer(REELS, json(200, EMPTY)).await;
     world.answer(VIEWER, json(200, ME)).await;
     world.profile.limits.session =
-        Some(Quota::with_burst(2, Duration::from_millis(900), 2).unwrap());
+        Some(Quota::with_burst(2, Duration::from_millis(900), 2).unwrap().into());
     let report = world.check(&["a"]).await.remove(0).unwrap();
     assert_eq!(report.verdict.as_str(), "no_story");
 
-    world.profile.limits.session = Some(Quota::new(1, Duration::from_secs(600)).unwrap());
+    world.profile.limits.session = Some(Quota::new(1, Duration::from_secs(600)).unwrap().into());
     all(&world.check(&["a"]).await, Class::RateLimited, Scope::Ours);
     assert_eq!(world.seen().await, [PROFILE, REELS, VIEWER, REELS]);
 }

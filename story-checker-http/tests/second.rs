@@ -181,10 +181,10 @@ async fn a_stub_waits_for_its_pass_and_others_do_not_wait_for_it() {
     let body = stub(1)
         .replace(r#""reels":{"#, &format!(r#""reels":{{"43":{{"id":"43","items":[{items}]}},"#));
     world.answer(REELS, json(200, body)).await;
-    world.profile.limits.session = Some(Quota::new(3, Duration::from_secs(600)).unwrap());
+    world.profile.limits.session = Some(Quota::new(3, Duration::from_secs(600)).unwrap().into());
     world.check(&["a"]).await;
     world.check(&["b"]).await;
-    world.profile.limits.session = Some(Quota::new(1, Duration::from_secs(600)).unwrap());
+    world.profile.limits.session = Some(Quota::new(1, Duration::from_secs(600)).unwrap().into());
     let answers = world.check(&["a", "b"]).await;
     let fault = answers[0].as_ref().unwrap_err();
     assert_eq!((fault.class, fault.scope), (Class::RateLimited, Scope::Ours), "{fault}");

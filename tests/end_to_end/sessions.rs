@@ -63,7 +63,7 @@ async fn a_known_limit_is_never_broken() {
     let mut limits = Limits::default();
     // The platform counts arrivals and we count sends: a little slack for the way.
     let window = LIMIT.1 + Duration::from_millis(200);
-    limits.session = Some(Quota::with_burst(LIMIT.0, window, 5).unwrap());
+    limits.session = Some(Quota::with_burst(LIMIT.0, window, 5).unwrap().into());
     let mut world = World::on_sockets(limited(), limits).await;
     let reports = world.check(200, |event| panic!("{event:?}")).await;
     judge(&world.platform, &reports);

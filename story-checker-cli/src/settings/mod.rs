@@ -11,7 +11,7 @@ use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use story_checker_core::gate::Quota;
+use story_checker_core::gate;
 
 pub(crate) use self::layer::{KEY_VARIABLE, Layer, Settings, flag};
 pub(crate) use self::shown::shown;
@@ -32,14 +32,14 @@ impl Settings {
     }
 
     /// Requests of each session of an app, if the settings say anything about it.
-    pub(crate) fn limit(&self, app: &str) -> Option<Quota> {
+    pub(crate) fn limit(&self, app: &str) -> Option<gate::Limit> {
         let own = match app {
-            "instagram-web" => self.instagram_web_limit,
-            "instagram-graph" => self.instagram_graph_limit,
-            "x" => self.x_limit,
+            "instagram-web" => self.instagram_web_limit.as_ref(),
+            "instagram-graph" => self.instagram_graph_limit.as_ref(),
+            "x" => self.x_limit.as_ref(),
             _ => None,
         };
-        own.or(self.session_limit).map(|limit| limit.0)
+        own.or(self.session_limit.as_ref()).map(|limit| limit.0.clone())
     }
 }
 

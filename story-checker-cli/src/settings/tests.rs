@@ -36,7 +36,7 @@ fn the_example_names_every_setting() {
     assert_eq!(settings.sessions, Some(Paths(vec!["sessions".into()])));
     assert_eq!(settings.max_batch, NonZeroUsize::new(50));
     let quota = Quota::with_burst(75, Duration::from_secs(660), 15).unwrap();
-    assert_eq!(settings.limit("instagram-web"), Some(quota));
+    assert_eq!(settings.limit("instagram-web"), Some(quota.into()));
     // What the example says about these is what holds anyway.
     let defaults = Settings::from(Layer::default());
     assert_eq!(
@@ -81,7 +81,7 @@ fn flags_win_over_environment_over_file_over_defaults() {
 #[test]
 fn a_limit_of_an_app_wins_over_that_of_all() {
     let settings = Settings::from(layer("[limits]\nsession = '9 per 1h'\nx = '3 per 1m'"));
-    let requests = |app| settings.limit(app).map(|quota| quota.requests());
+    let requests = |app| settings.limit(app).map(|limit| limit.quotas()[0].requests());
     assert_eq!([requests("x"), requests("instagram-web")], [Some(3), Some(9)]);
     assert_eq!(Settings::from(Layer::default()).limit("x"), None);
 }
@@ -195,7 +195,7 @@ fn what_is_shown_can_be_read_again_and_holds_no_secret() {
     let again = layer(&text);
     let settings = Settings::from(again);
     assert_eq!(settings.sessions, Some(Paths(vec!["a".into(), "b".into()])));
-    assert_eq!(settings.limit("x").unwrap().requests(), 3);
+    assert_eq!(settings.limit("x").unwrap().quotas()[0].requests(), 3);
     for key in KEYS {
         let name = key.rsplit('.').next().unwrap();
         assert!(

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use story_checker_core::Secret;
-use story_checker_core::gate::Quota;
+use story_checker_core::gate::{Limit as GateLimit, Quota};
 use tracing_subscriber::EnvFilter;
 
 use super::shown::shown;
@@ -55,9 +55,10 @@ pub(crate) enum BarePlatform {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
-/// A limit, as `75 per 11m` or `75 per 11m, burst 10`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limit(pub(crate) Quota);
+/// A limit, as `75 per 11m`, `200 per 1h, burst 4, 20 per 1m` or `learned 50 per 1m, least 5, most
+/// 200`. For `per` a `/` will do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Limit(pub(crate) GateLimit);
 
 /// What is logged, as `info` or `warn,story_checker_http=debug`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -319,31 +320,79 @@ impl FromStr for Limit {
     fn from_str(text: &str) -> Result<Self, String> {
         let form = || {
             format!(
-                "{:?} is no limit such as \"75 per 11m\" or \"75 per 11m, burst 10\"",
+                "{:?} is no limit such as \"75 per 11m\", \"75 per 11m, burst 10\" or \
+                 \"200 per 1h, 20 per 1m\"",
                 short(text)
             )
         };
-        let (requests, rest) = text.split_once(" per ").ok_or_else(form)?;
-        let (window, burst) = match rest.split_once(',') {
-            Some((window, burst)) => {
-                (window, burst.trim().strip_prefix("burst").ok_or_else(form)?.trim())
-            }
-            None => (rest, "1"),
+        let number = |text: &str| text.trim().parse::<u32>().map_err(|_| form());
+        let (text, learned) = match text.trim().strip_prefix("learned ") {
+            Some(rest) => (rest, true),
+            None => (text, false),
         };
-        let requests = requests.trim().parse().map_err(|_| form())?;
-        let burst = burst.parse().map_err(|_| form())?;
-        let window = window.trim().parse::<Span>()?.0;
-        Quota::with_burst(requests, window, burst).map(Self).map_err(|error| error.to_string())
+        let mut quotas: Vec<Quota> = Vec::new();
+        let (mut least, mut most) = (1, None);
+        for part in text.split(',').map(str::trim) {
+            let new = match part.split_once(' ') {
+                Some(("burst", burst)) => {
+                    let quota = quotas.pop().ok_or_else(form)?;
+                    let new = Quota::with_burst(quota.requests(), quota.window(), number(burst)?);
+                    new.and_then(|new| new.with_slack(quota.slack()))
+                }
+                Some(("slack", slack)) => {
+                    let quota = quotas.pop().ok_or_else(form)?;
+                    quota.with_slack(slack.trim().parse::<Span>()?.0)
+                }
+                Some(("least", requests)) if learned => {
+                    least = number(requests)?;
+                    continue;
+                }
+                Some(("most", requests)) if learned => {
+                    most = Some(number(requests)?);
+                    continue;
+                }
+                _ => {
+                    let pair = part.split_once(" per ").or_else(|| part.split_once('/'));
+                    let (requests, window) = pair.ok_or_else(form)?;
+                    Quota::new(number(requests)?, window.trim().parse::<Span>()?.0)
+                }
+            };
+            quotas.push(new.map_err(|error| error.to_string())?);
+        }
+        let limit = match (learned, &quotas[..]) {
+            (false, _) => GateLimit::new(quotas),
+            (true, [start]) => {
+                let most = Quota::new(most.ok_or_else(form)?, start.window());
+                let most = most.and_then(|most| most.with_slack(start.slack()));
+                GateLimit::learned(start.requests(), least, most.map_err(|it| it.to_string())?)
+            }
+            (true, _) => return Err(form()),
+        };
+        limit.map(Self).map_err(|error| error.to_string())
     }
 }
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} per {}", self.0.requests(), Span(self.0.window()))?;
-        match self.0.burst() {
-            1 => Ok(()),
-            burst => write!(f, ", burst {burst}"),
+        let learned = self.0.learns_from();
+        if learned.is_some() {
+            f.write_str("learned ")?;
         }
+        for (index, quota) in self.0.quotas().iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            let requests = learned.map_or(quota.requests(), |(start, _)| start);
+            write!(f, "{comma}{requests} per {}", Span(quota.window()))?;
+            if quota.burst() > 1 {
+                write!(f, ", burst {}", quota.burst())?;
+            }
+            if !quota.slack().is_zero() {
+                write!(f, ", slack {}", Span(quota.slack()))?;
+            }
+            if let Some((_, least)) = learned {
+                write!(f, ", least {least}, most {}", quota.requests())?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -388,8 +437,27 @@ mod tests {
 
     #[test]
     fn what_is_written_can_be_read_again() {
-        for text in ["75 per 11m", "75 per 11m, burst 10", "1 per 1s 500ms"] {
+        for text in [
+            "75 per 11m",
+            "75 per 11m, burst 10",
+            "1 per 1s 500ms",
+            "200 per 1h, burst 4, slack 2s, 20 per 1m",
+            "learned 50 per 1m, least 5, most 200",
+        ] {
             assert_eq!(text.parse::<Limit>().unwrap().to_string(), text);
+        }
+        let short: Limit = "200/1h,20/1m".parse().unwrap();
+        assert_eq!(short.to_string(), "200 per 1h, 20 per 1m");
+        for (text, want) in [
+            ("burst 3", "is no limit"),
+            ("5 per 1m, least 3", "is no limit"),
+            ("learned 5 per 1m", "is no limit"),
+            ("learned 5 per 1m, most 4", "not above the most"),
+            ("1/1s,1/2s,1/3s,1/4s,1/5s", "more than four"),
+            ("5 per 1m, slack 2m", "must not be longer"),
+        ] {
+            let error = text.parse::<Limit>().unwrap_err();
+            assert!(error.contains(want), "{text}: {error}");
         }
         for text in ["90s", "1h 30m", "1ms"] {
             let span: Span = text.parse().unwrap();

@@ -37,15 +37,16 @@ impl GateKeys {
         proxy: Option<&Proxy>,
     ) -> Box<[Need]> {
         let limits = &self.limits;
-        let app = Some(Need::new(self.app.clone(), limits.app));
+        let app = Some(Need::new(self.app.clone(), limits.app.clone()));
         let endpoint = endpoint.map(|name| {
             let known = self.endpoints.iter().find(|(known, _)| *known == name);
             let key =
                 known.map_or_else(|| endpoint_key(self.app.name(), name), |(_, key)| key.clone());
-            Need::new(key, limits.endpoints.get(name).copied())
+            Need::new(key, limits.endpoints.get(name).cloned())
         });
-        let session = session.map(|session| Need::new(session.gate_key().clone(), limits.session));
-        let proxy = proxy.map(|proxy| Need::new(proxy.gate_key().clone(), limits.proxy));
+        let session =
+            session.map(|session| Need::new(session.gate_key().clone(), limits.session.clone()));
+        let proxy = proxy.map(|proxy| Need::new(proxy.gate_key().clone(), limits.proxy.clone()));
         [app, endpoint, session, proxy].into_iter().flatten().collect()
     }
 

@@ -33,7 +33,7 @@ pub struct CheckerProfile {
     /// Who is asked in its place, if it is made of checkers: while one of them can answer, jobs are
     /// claimed.
     pub(super) made_of: Vec<Self>,
-    /// The quotas it keeps unless the engine is given others.
+    /// The limits it keeps unless the engine is given others.
     pub limits: Limits,
 }
 

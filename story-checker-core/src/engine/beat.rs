@@ -138,6 +138,7 @@ pub(super) async fn tidy_up(shared: Arc<Shared>) {
 }
 
 async fn tidy(shared: &Shared) {
+    shared.gate.tidy();
     let before = shared.clock.now() - shared.config.idle_release;
     shared.pool.release_idle(Some(before)).await;
     for _ in 0..16 {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::gate::{Breakers, Limits};
+use crate::gate::{Breakers, ColdStart, Limits};
 use crate::id::WorkerId;
 use crate::retry::RetryPolicy;
 
@@ -37,9 +37,12 @@ pub struct EngineConfig {
     pub breakers: Breakers,
     /// Sessions unused for so long go back to the store. Default 1 min.
     pub idle_release: Duration,
-    /// Quotas by [`app`](crate::checker::CheckerProfile::app), in place of those that the checkers
+    /// Limits by [`app`](crate::checker::CheckerProfile::app), in place of those that the checkers
     /// bring.
     pub limits: BTreeMap<String, Limits>,
+    /// What is assumed to have been sent before, if the cache remembers nothing of it. Default:
+    /// nothing.
+    pub cold_start: ColdStart,
     /// The most jobs waiting or running in each queue; submitting waits while one is full. No
     /// limit by default.
     pub max_queued: Option<usize>,
@@ -70,6 +73,7 @@ impl Default for EngineConfig {
             breakers: Breakers::default(),
             idle_release: Duration::from_secs(60),
             limits: BTreeMap::new(),
+            cold_start: ColdStart::Fresh,
             max_queued: None,
             store_reports: true,
             give_up_early: false,

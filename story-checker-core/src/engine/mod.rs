@@ -71,6 +71,7 @@ mod loans;
 mod meter;
 mod pool;
 mod proxies;
+mod remember;
 mod run;
 mod running;
 mod shared;
@@ -159,6 +160,7 @@ impl Engine {
             }
         }
         let (ended, watch) = watch::channel(false);
+        remember::recall(&shared).await;
         let handle = EngineHandle::new(Arc::clone(&shared), watch);
         tokio::spawn(async move {
             tasks::supervise(shared).await;

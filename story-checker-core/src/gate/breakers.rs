@@ -97,7 +97,10 @@ impl Gate {
         let now = self.elapsed();
         let open = needs.iter().filter(|need| health.permits(std::slice::from_ref(need), now) == 0);
         let (at, key) = open
-            .filter_map(|need| health.ready_at(std::slice::from_ref(need), now))
+            .filter_map(|need| {
+                let (at, _) = health.ready_at(std::slice::from_ref(need), now)?;
+                Some((at, &need.key))
+            })
             .max_by_key(|(at, _)| *at)?;
         Some((key.clone(), self.timestamp(now, at)))
     }

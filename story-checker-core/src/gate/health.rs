@@ -87,11 +87,11 @@ impl Health {
         Some((self.breakers.get(key)?, self.policies.of(key.class())?))
     }
 
-    /// When the breakers of all needs are ready, and the one that is last.
-    pub(super) fn ready_at<'a>(&self, needs: &'a [Need], now: u64) -> Option<(u64, &'a Key)> {
-        let ready = needs.iter().filter_map(|need| {
+    /// When the breakers of all needs are ready, and of which need the last is.
+    pub(super) fn ready_at(&self, needs: &[Need], now: u64) -> Option<(u64, usize)> {
+        let ready = needs.iter().enumerate().filter_map(|(index, need)| {
             let (breaker, policy) = self.known(&need.key)?;
-            Some((breaker.ready_at(policy, now), &need.key))
+            Some((breaker.ready_at(policy, now), index))
         });
         ready.max_by_key(|(at, _)| *at).filter(|(at, _)| *at > now)
     }

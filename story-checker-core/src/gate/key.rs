@@ -3,10 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::quota::Quota;
+use serde::{Deserialize, Serialize};
+
+use super::limit::Limit;
 
 /// What kind of thing a limit is counted for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum KeyClass {
     /// The registered application, or all use of one platform.
@@ -20,7 +23,7 @@ pub enum KeyClass {
 }
 
 /// What one limit is counted for: a class and a name. Cloning is cheap.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     class: KeyClass,
     name: Arc<str>,
@@ -58,22 +61,22 @@ impl fmt::Display for Key {
     }
 }
 
-/// A key with the quota that holds for it; without one only blocks count.
+/// A key with the limit that holds for it; without one only hints count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Need {
     /// What is counted.
     pub key: Key,
     /// How much of it there is.
-    pub quota: Option<Quota>,
+    pub limit: Option<Limit>,
     /// The epoch of its breaker in which the request was let through.
     pub(super) epoch: u32,
 }
 
 impl Need {
-    /// One unit of `key`, under `quota`.
+    /// One unit of `key`, under `limit`.
     #[must_use]
-    pub const fn new(key: Key, quota: Option<Quota>) -> Self {
-        Self { key, quota, epoch: 0 }
+    pub const fn new(key: Key, limit: Option<Limit>) -> Self {
+        Self { key, limit, epoch: 0 }
     }
 }

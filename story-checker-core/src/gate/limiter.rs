@@ -1,16 +1,25 @@
-//! The gate itself: what is known of every key, behind one mutex.
+//! The gate itself: what is known of every key, and who waits for it, behind one mutex.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::breaker::{Breakers, InvalidBreakerPolicy};
 use super::health::Health;
-use super::key::{Key, Need};
-use super::quota::Bucket;
+use super::key::{Key, KeyClass, Need};
+use super::limit::Limit;
+use super::line::Lines;
+use super::state::Past;
+use super::table::{Refusal, Table};
 use crate::clock::{Clock, Timestamp};
+
+/// The gate's own time begins here, so that there is a time before it.
+const BEGINNING: u64 = 800 * 86_400_000_000;
+/// Who is blocked for longer is parked: somebody should look at it.
+const PARKED: Duration = Duration::from_secs(86_400);
 
 /// How much may go now, and when something may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +36,7 @@ pub struct Availability {
 #[error("{} at {ready_at}", self.what())]
 #[non_exhaustive]
 pub struct NotReady {
-    /// When all keys will be ready, if nobody else takes them before.
+    /// When all keys will be ready, if nobody takes them before but those who wait already.
     pub ready_at: Timestamp,
     /// The key that is ready last.
     pub key: Key,
@@ -46,31 +55,66 @@ impl NotReady {
     }
 }
 
+/// A key that nothing goes through for now, because the platform says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Block {
+    /// What is blocked.
+    pub key: Key,
+    /// Until when.
+    pub until: Timestamp,
+    /// For more than a day: somebody should look at it.
+    pub parked: bool,
+}
+
+/// What a gate assumes of requests that were sent before it was made, under keys that it has no
+/// [snapshot](Gate::restore) of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ColdStart {
+    /// None were sent. Default.
+    #[default]
+    Fresh,
+    /// Whoever was here before kept to the same limits: no burst goes at once.
+    Lawful,
+    /// As many as there are limits for, all of them just before: nothing goes for a window.
+    Spent,
+}
+
 /// Limits per key, all-or-nothing over several keys.
 ///
 /// It never waits while holding anything, and its critical sections are a few map look-ups.
 #[derive(Debug)]
 pub struct Gate {
     clock: Arc<dyn Clock>,
-    started: tokio::time::Instant,
-    buckets: Mutex<Buckets>,
+    started: Instant,
     /// Locked first, if both are.
     health: Mutex<Health>,
+    inner: Mutex<Inner>,
+    used: Notify,
+    blocked: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Buckets {
-    map: HashMap<Key, Bucket>,
-    /// Idle buckets are swept out when the map has grown to this size.
-    sweep_at: usize,
+pub(super) struct Inner {
+    pub(super) table: Table,
+    pub(super) lines: Lines,
+    /// Something was taken since the last snapshot.
+    pub(super) used: bool,
 }
 
 impl Gate {
     /// A gate with nothing taken and nothing blocked.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let started = tokio::time::Instant::now();
-        Self { clock, started, buckets: Mutex::default(), health: Mutex::default() }
+        Self {
+            clock,
+            started: Instant::now(),
+            health: Mutex::default(),
+            inner: Mutex::default(),
+            used: Notify::new(),
+            blocked: Notify::new(),
+        }
     }
 
     /// With other policies for its breakers.
@@ -83,6 +127,19 @@ impl Gate {
         Ok(self)
     }
 
+    /// What it assumes of the time before.
+    #[must_use]
+    pub fn with_cold_start(self, assumed: ColdStart) -> Self {
+        self.assume(assumed);
+        self
+    }
+
+    /// The same for a gate that is shared already, but not in use yet.
+    pub(crate) fn assume(&self, assumed: ColdStart) {
+        let until = (assumed != ColdStart::Fresh).then(|| self.elapsed());
+        self.lock().table.assume(Past { until, lawless: assumed == ColdStart::Spent });
+    }
+
     pub(super) fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,116 +149,129 @@ impl Gate {
         self.clock.now()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Buckets> {
-        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Time since the gate was made, in microseconds: never jumps, follows a paused timer.
+    /// The gate's own time, in microseconds: never jumps, follows a paused timer.
     pub(super) fn elapsed(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+        let elapsed = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        elapsed.saturating_add(BEGINNING)
     }
 
-    pub(super) fn timestamp(&self, elapsed_now: u64, at: u64) -> Timestamp {
-        // Rounded up: at the promised millisecond the request really passes.
-        self.clock.now() + Duration::from_millis(at.saturating_sub(elapsed_now).div_ceil(1000))
+    /// The same time as the timer knows it.
+    pub(super) fn instant(&self, at: u64) -> Instant {
+        self.started + Duration::from_micros(at.saturating_sub(BEGINNING))
     }
 
-    /// Looks at several keys at once without taking anything.
-    #[must_use]
-    pub fn availability(&self, needs: &[Need]) -> Availability {
-        let health = self.health();
-        let now = self.elapsed();
-        let mut count = health.permits(needs, now);
-        let mut ready = health.ready_at(needs, now).map_or(now, |(at, _)| at);
-        drop(health);
-        let buckets = self.lock();
-        for need in needs {
-            let bucket = buckets.map.get(&need.key).copied().unwrap_or_default();
-            ready = ready.max(bucket.ready_at(need.quota));
-            count = count.min(bucket.count_at(need.quota, now));
+    /// The same time as people know it; rounded up, so that the request really passes then.
+    pub(super) fn timestamp(&self, now: u64, at: u64) -> Timestamp {
+        let wall = self.clock.now();
+        match at.checked_sub(now) {
+            Some(wait) => wall + Duration::from_millis(wait.div_ceil(1000)),
+            None => wall - Duration::from_millis((now - at) / 1000),
         }
-        drop(buckets);
-        Availability { now: count, ready_at: self.timestamp(now, ready) }
     }
 
-    /// Takes one unit of every key and a permit of every breaker, or nothing.
-    pub(super) fn take(&self, needs: &mut [Need]) -> Result<(), NotReady> {
-        let mut health = self.health();
-        let now = self.elapsed();
-        if let Some((at, key)) = health.ready_at(needs, now) {
-            let (ready_at, key) = (self.timestamp(now, at), key.clone());
-            drop(health);
-            let ready_at = ready_at.max(self.availability(needs).ready_at);
-            return Err(NotReady { ready_at, key, breaker: true });
-        }
-        self.take_limits(needs)?;
-        health.acquire(needs, now);
-        self.publish(&mut health, now);
-        Ok(())
+    /// A time of people as the gate's own.
+    pub(super) fn own_time(&self, now: u64, at: Timestamp) -> u64 {
+        let wall = self.clock.now();
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        now.saturating_add(micros(at.since(wall))).saturating_sub(micros(wall.since(at)))
     }
 
-    fn take_limits(&self, needs: &[Need]) -> Result<(), NotReady> {
-        let now = self.elapsed();
-        let mut buckets = self.lock();
-        let last = needs
-            .iter()
-            .map(|need| {
-                let bucket = buckets.map.get(&need.key).copied().unwrap_or_default();
-                (bucket.ready_at(need.quota), need)
-            })
-            .max_by_key(|(ready, _)| *ready);
-        if let Some((ready, need)) = last.filter(|(ready, _)| *ready > now) {
-            let key = need.key.clone();
-            drop(buckets);
-            return Err(NotReady { ready_at: self.timestamp(now, ready), key, breaker: false });
-        }
-        for need in needs {
-            if let Some(quota) = need.quota {
-                match buckets.map.get_mut(&need.key) {
-                    Some(bucket) => bucket.take(quota, now),
-                    None => {
-                        buckets.sweep(now);
-                        buckets.map.entry(need.key.clone()).or_default().take(quota, now);
-                    }
-                }
-            }
-        }
-        drop(buckets);
-        Ok(())
+    pub(super) fn refusal(&self, now: u64, refusal: Refusal, needs: &[Need]) -> NotReady {
+        let key = needs[refusal.need].key.clone();
+        let ready_at = self.timestamp(now, refusal.at.max(now));
+        NotReady { ready_at, key, breaker: refusal.breaker }
     }
 
-    pub(super) fn give_back(&self, needs: &[Need]) {
-        let mut buckets = self.lock();
-        for need in needs {
-            if let (Some(quota), Some(bucket)) = (need.quota, buckets.map.get_mut(&need.key)) {
-                bucket.refund(quota);
-            }
+    /// The first request since a snapshot is the one that has to be noted down soon.
+    pub(super) fn note_use(&self, inner: &mut Inner) {
+        if !std::mem::replace(&mut inner.used, true) {
+            self.used.notify_one();
         }
     }
 
     /// Lets nothing through for `key` before `until`. A block is never shortened and never capped.
     pub fn block_until(&self, key: &Key, until: Timestamp) {
-        let wait = until.since(self.clock.now());
         let now = self.elapsed();
-        let until = now.saturating_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX));
-        let mut buckets = self.lock();
-        buckets.sweep(now);
-        buckets.map.entry(key.clone()).or_default().block(until);
+        let own = self.own_time(now, until);
+        let mut inner = self.lock();
+        let state = inner.table.state(key, now);
+        let news = own > state.blocked_until.max(now);
+        state.blocked_until = state.blocked_until.max(own);
+        drop(inner);
+        if news {
+            if until.since(self.now()) > PARKED {
+                tracing::warn!(%key, %until, "the platform lets nothing through for more than a day");
+            }
+            self.blocked.notify_one();
+        }
+    }
+
+    /// All keys that are blocked now, the longest block first.
+    #[must_use]
+    pub fn blocks(&self) -> Vec<Block> {
+        let now = self.elapsed();
+        let inner = self.lock();
+        let blocked = inner.table.all().filter(|(_, state)| state.blocked_until > now);
+        let mut blocks: Vec<_> = blocked
+            .map(|(key, state)| {
+                let wait = Duration::from_micros(state.blocked_until - now);
+                let until = self.timestamp(now, state.blocked_until);
+                Block { key: key.clone(), until, parked: wait > PARKED }
+            })
+            .collect();
+        drop(inner);
+        blocks.sort_by(|a, b| b.until.cmp(&a.until).then_with(|| a.key.cmp(&b.key)));
+        blocks
+    }
+
+    /// Puts a limit in place of the one that the checkers bring for this key, at once and while it
+    /// is in use; none gives them theirs back. What went out before counts under the new limit too.
+    pub fn set_limit(&self, key: &Key, limit: Option<Limit>) {
+        let mut inner = self.lock();
+        inner.table.set_limit(key.clone(), limit);
+        inner.lines.wake(key);
+    }
+
+    /// The same for all keys of a class that have no [own](Gate::set_limit).
+    pub fn set_class_limit(&self, class: KeyClass, limit: Option<Limit>) {
+        let mut inner = self.lock();
+        inner.table.set_class_limit(class, limit);
+        inner.lines.wake_all();
+    }
+
+    /// Waits for the first request that the last [snapshot](Gate::snapshot) does not know of.
+    ///
+    /// # Cancel safety
+    /// Safe: what was not waited for is still there for the next call.
+    pub async fn used(&self) {
+        while !self.lock().used {
+            self.used.notified().await;
+        }
+    }
+
+    /// Waits for the next hint that blocks a key, or one that came since the last call.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn blocked(&self) {
+        self.blocked.notified().await;
+    }
+
+    /// Forgets keys of which nothing matters any more. It happens by itself as keys are added; an
+    /// engine calls it now and then, so that what one rush has left does not stay.
+    pub fn tidy(&self) {
+        let now = self.elapsed();
+        self.lock().table.sweep(now);
     }
 
     /// How many keys have any memory now.
     #[must_use]
     pub fn tracked(&self) -> usize {
         let breakers = self.health().len();
-        self.lock().map.len() + breakers
-    }
-}
-
-impl Buckets {
-    fn sweep(&mut self, now: u64) {
-        if self.map.len() >= self.sweep_at.max(1024) {
-            self.map.retain(|_, bucket| !bucket.is_idle(now));
-            self.sweep_at = self.map.len() * 2;
-        }
+        self.lock().table.len() + breakers
     }
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod jar;
+mod limits;
 mod pass;
 mod redact;
 mod specimen;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use lru::LruCache;
 use story_checker_core::checker::CheckContext;
-use story_checker_core::gate::{KeyClass, Pass};
+use story_checker_core::gate::Pass;
 use story_checker_core::session::{Credentials, SessionHandle};
 use story_checker_core::{
     Class, Evidence, Fault, RequestRecord, Scope, Secret, SessionId, Timestamp,
@@ -23,6 +24,7 @@ use url::Url;
 
 pub(crate) use self::answer::{Exchange, contains};
 pub(crate) use self::jar::{Jar, is_cookie_value, put as put_cookie};
+pub(crate) use self::limits::{Told, Window, number, of_draft, of_session};
 pub(crate) use self::pass::{pass, pass_by_waiting};
 pub(crate) use self::redact::is_plain;
 use self::specimen::Specimens;
@@ -50,16 +52,16 @@ pub(crate) struct ClientConfig {
     pub(crate) cookie_echo: &'static [(&'static str, HeaderName)],
     /// Tokens that an answer sets by a header and later requests repeat.
     pub(crate) token_echo: &'static [TokenEcho],
-    /// What a good answer says of limits that are used up: which key has to rest, and until when.
-    pub(crate) usage: Option<Usage>,
+    /// What a good answer says of limits.
+    pub(crate) usage: Usage,
     /// The longest body, decoded.
     pub(crate) max_body: usize,
     /// How long one exchange may take.
     pub(crate) timeout: Duration,
 }
 
-/// Reads which keys have to rest, and until when, from an answer.
-pub(crate) type Usage = fn(&Exchange) -> Vec<(KeyClass, Timestamp)>;
+/// Reads from an answer what it says of limits.
+pub(crate) type Usage = fn(&Exchange) -> Vec<Told>;
 
 /// A token that travels in headers.
 #[derive(Debug)]
@@ -170,10 +172,8 @@ impl ApiClient {
         if let Some(exchange) = &exchange {
             self.learn(session, exchange, outcome.as_ref().err());
         }
-        if let (Ok(_), Some(exchange), Some(usage)) = (&outcome, &exchange, self.config.usage) {
-            for (class, until) in usage(exchange) {
-                pass.hold(class, until);
-            }
+        if let (Ok(_), Some(exchange)) = (&outcome, &exchange) {
+            (self.config.usage)(exchange).into_iter().for_each(|told| told.to(&pass));
         }
         pass.settle(outcome.as_ref().err(), DEFAULT_BLOCK);
         match (outcome, exchange) {

@@ -8,7 +8,7 @@ use url::Url;
 use url::form_urlencoded::byte_serialize;
 
 use super::config::{Checked, XConfig};
-use super::limit::used_up;
+use super::limit::told;
 use crate::client::{ApiClient, ClientConfig};
 use crate::config::InvalidConfig;
 use crate::transport::Transport;
@@ -45,7 +45,7 @@ impl X {
             user_agent: checked.user_agent.clone(),
             cookie_echo: &[],
             token_echo: &[],
-            usage: Some(used_up),
+            usage: told,
             max_body: config.max_body,
             timeout: config.request_timeout,
         };

@@ -57,7 +57,7 @@ impl XChecker {
         // A tenth of each at once.
         for (endpoint, requests) in [(SEARCH, 450), (TIMELINE, 10_000), (USERS, 300)] {
             let quota = Quota::with_burst(requests, WINDOW, requests / 10).ok();
-            profile.limits.endpoints.extend(quota.map(|quota| (endpoint.to_owned(), quota)));
+            profile.limits.endpoints.extend(quota.map(|quota| (endpoint.to_owned(), quota.into())));
         }
         Ok(Self { x, profile })
     }

@@ -6,47 +6,44 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
 use story_checker_core::Timestamp;
-use story_checker_core::gate::KeyClass;
 
-use crate::client::Exchange;
+use crate::client::{Exchange, Told, Window, number, of_session};
 
 /// Without a word of the platform.
 const DEFAULT_REST: Duration = Duration::from_secs(60);
 const LEAST_REST: Duration = Duration::from_secs(1);
 
-/// The window of 15 minutes, and those of a day that some plans have: what is left, and when that
-/// begins anew.
-const WINDOWS: [(&str, &str); 3] = [
-    ("x-rate-limit-remaining", "x-rate-limit-reset"),
-    ("x-app-limit-24hour-remaining", "x-app-limit-24hour-reset"),
-    ("x-user-limit-24hour-remaining", "x-user-limit-24hour-reset"),
+/// The window of 15 minutes, and those of a day that some plans have: its size, what is left, and when
+/// it begins anew.
+const WINDOWS: [[&str; 3]; 3] = [
+    ["x-rate-limit-limit", "x-rate-limit-remaining", "x-rate-limit-reset"],
+    ["x-app-limit-24hour-limit", "x-app-limit-24hour-remaining", "x-app-limit-24hour-reset"],
+    ["x-user-limit-24hour-limit", "x-user-limit-24hour-remaining", "x-user-limit-24hour-reset"],
 ];
 
-/// After a good answer: the session rests if that was the last one of a window.
-pub(super) fn used_up(exchange: &Exchange) -> Vec<(KeyClass, Timestamp)> {
-    resets_of_empty_windows(exchange)
-        .max()
-        .map(|until| (KeyClass::Session, until))
-        .into_iter()
-        .collect()
+/// After a good answer: the session rests if that was the last one of a window, and spreads what is
+/// left when that is little.
+pub(super) fn told(exchange: &Exchange) -> Vec<Told> {
+    of_session(&windows(exchange).collect::<Vec<_>>(), exchange.received_at)
 }
 
 /// After a 429: until when nothing is asked.
 pub(super) fn rest(exchange: &Exchange) -> Timestamp {
-    let told = resets_of_empty_windows(exchange).max();
-    let told = told.or_else(|| reset(exchange, WINDOWS[0].1));
+    let empty = windows(exchange).filter(|window| window.remaining == 0);
+    let told = empty.map(|window| window.reset_at).max();
+    let told = told.or_else(|| reset(exchange, WINDOWS[0][2]));
     told.max(exchange.retry_after())
         .unwrap_or(exchange.received_at + DEFAULT_REST)
         .max(exchange.received_at + LEAST_REST)
 }
 
-fn resets_of_empty_windows(exchange: &Exchange) -> impl Iterator<Item = Timestamp> {
-    WINDOWS
-        .iter()
-        .filter(|(remaining, _)| number(&exchange.headers, remaining) == Some(0))
-        .filter_map(|(_, name)| reset(exchange, name))
+fn windows(exchange: &Exchange) -> impl Iterator<Item = Window> {
+    WINDOWS.iter().filter_map(|[limit, remaining, name]| {
+        let remaining = number(&exchange.headers, remaining)?;
+        let reset_at = reset(exchange, name)?;
+        Some(Window { limit: number(&exchange.headers, limit), remaining, reset_at })
+    })
 }
 
 /// The time in a header, told by the server's clock and put onto ours.
@@ -56,12 +53,10 @@ fn reset(exchange: &Exchange, name: &str) -> Option<Timestamp> {
     Some(exchange.received_at + at.since(server_now).max(LEAST_REST))
 }
 
-fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
-    headers.get(name)?.to_str().ok()?.trim().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use story_checker_core::gate::KeyClass;
+
     use super::*;
 
     /// The server's time, 40 s before ours.
@@ -79,18 +74,27 @@ mod tests {
     #[test]
     fn a_window_without_anything_left_holds_the_session() {
         let held = |headers: &[(&'static str, &str)]| {
-            seconds(headers, |exchange| {
-                let held = used_up(exchange);
-                assert!(held.iter().all(|(class, _)| *class == KeyClass::Session));
-                held.first().map(|(_, until)| *until)
+            seconds(headers, |exchange| match told(exchange)[..] {
+                [] => None,
+                [Told::Hold(KeyClass::Session, until)] => Some(until),
+                ref other => panic!("{other:?}"),
             })
         };
         let reset = (SERVER + 300).to_string();
         let day = (SERVER + 7_200).to_string();
         assert_eq!(held(&[]), None);
-        let headers =
-            [("date", DATE), ("x-rate-limit-remaining", "1"), ("x-rate-limit-reset", &reset)];
-        assert_eq!(held(&headers), None);
+        let left = |remaining| {
+            let headers = [
+                ("date", DATE),
+                ("x-rate-limit-limit", "300"),
+                ("x-rate-limit-remaining", remaining),
+                ("x-rate-limit-reset", &reset[..]),
+            ];
+            told(&Exchange::sample(200, &headers, ""))
+        };
+        assert_eq!(left("75"), [], "a burst may go");
+        let until = Timestamp::from_secs(SERVER + 340);
+        assert_eq!(left("74"), [Told::Left(KeyClass::Session, 74, until)]);
         let headers =
             [("date", DATE), ("x-rate-limit-remaining", "0"), ("x-rate-limit-reset", &reset)];
         assert_eq!(held(&headers), Some(300));

@@ -51,7 +51,7 @@ async fn an_open_breaker_refuses_exactly_until_its_time_and_costs_no_place_in_a_
     }
     let app = Key::new(KeyClass::App, "app");
     let quota = Quota::with_burst(10, SECOND * 3_600, 10).unwrap();
-    let needs = [Need::new(app.clone(), Some(quota)), Need::new(endpoint(), None)];
+    let needs = [Need::new(app.clone(), Some(quota.into())), Need::new(endpoint(), None)];
     let refusal = gate.try_pass(needs.clone().into()).unwrap_err();
     assert!(refusal.breaker && refusal.key == endpoint(), "{refusal:?}");
     assert!(refusal.to_string().contains("endpoint app/story has failed again and again"));

@@ -49,7 +49,7 @@ impl Graph {
             user_agent: urls.user_agent.clone(),
             cookie_echo: &[],
             token_echo: &[],
-            usage: Some(usage),
+            usage,
             max_body: config.max_body,
             timeout: config.request_timeout,
         };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use story_checker_core::checker::{CheckContext, Checker, CheckerProfile};
-use story_checker_core::gate::Quota;
+use story_checker_core::gate::{Limit, Quota};
 use story_checker_core::session::SessionKind;
 use story_checker_core::{Fault, Platform, Report, Target, TargetKind};
 
@@ -50,8 +50,9 @@ impl GraphChecker {
         profile.app = APP.into();
         profile.endpoints = vec![DISCOVERY, REFRESH, STORIES];
         let quota = Quota::with_burst(200, Duration::from_secs(3_600), 20).ok();
-        profile.limits.session = quota;
-        profile.limits.endpoints.extend(quota.map(|quota| (DISCOVERY.to_owned(), quota)));
+        let limit = quota.map(Limit::from);
+        profile.limits.session.clone_from(&limit);
+        profile.limits.endpoints.extend(limit.map(|limit| (DISCOVERY.to_owned(), limit)));
         let mut lent = profile.clone();
         lent.session = Some(Self::SESSION_KIND);
         Ok(Self { graph, profile, lent })

@@ -10,14 +10,12 @@ use story_checker_core::Timestamp;
 use story_checker_core::gate::KeyClass;
 use tracing::debug;
 
-use crate::client::Exchange;
+use crate::client::{Exchange, Told};
 use crate::wire::Number;
 
 const APP: &str = "x-app-usage";
 const BUSINESS: &str = "x-business-use-case-usage";
 
-/// From this part of a budget on, in percent, requests are paced.
-const PACED_FROM: f64 = 75.0;
 /// How long nothing is asked once all is used and the platform does not say for how long: its window.
 const WINDOW: Duration = Duration::from_secs(3_600);
 
@@ -48,26 +46,31 @@ impl Budget {
         Some(Duration::from_secs(minutes.saturating_mul(60)))
     }
 
-    /// How long nothing should be asked: at 75 % a second, and then more and more, so that a small
-    /// budget is never used up; at 100 % until the platform gives access again.
-    fn pause(&self) -> Option<Duration> {
+    /// What the gate is told: the part that is used, and once that is all of it, until when nothing
+    /// is asked.
+    fn told(&self, class: KeyClass, now: Timestamp) -> Option<Told> {
         let used = self.used()?;
-        if used >= 100.0 {
-            return Some(self.regained_in().unwrap_or(WINDOW));
+        if used < 100.0 {
+            return Some(Told::Used(class, used));
         }
-        let over = used - PACED_FROM + 1.0;
-        (over >= 1.0).then(|| Duration::from_secs_f64(over * over))
+        Some(Told::Hold(class, now + self.regained_in().unwrap_or(WINDOW)))
     }
 }
 
-/// Until when the keys of app and session rest, by what an answer says of their budgets.
-pub(super) fn usage(exchange: &Exchange) -> Vec<(KeyClass, Timestamp)> {
-    let pauses = [
-        (KeyClass::App, app(exchange).and_then(|budget| budget.pause())),
-        (KeyClass::Session, business(exchange).iter().filter_map(Budget::pause).max()),
-    ];
-    let until = |(key, pause): (_, Option<Duration>)| Some((key, exchange.received_at + pause?));
-    pauses.into_iter().filter_map(until).collect()
+/// What an answer says of the budgets of app and session.
+pub(super) fn usage(exchange: &Exchange) -> Vec<Told> {
+    let now = exchange.received_at;
+    let app = app(exchange).and_then(|budget| budget.told(KeyClass::App, now));
+    // Of the session's the tightest counts: the longest rest, else the part that is used up most.
+    let session = business(exchange).into_iter().filter_map(|one| one.told(KeyClass::Session, now));
+    let session = session.reduce(|one, other| match (one, other) {
+        (Told::Hold(_, until), Told::Hold(_, later)) if later > until => other,
+        (Told::Hold(..), _) => one,
+        (_, Told::Hold(..)) => other,
+        (Told::Used(_, used), Told::Used(_, more)) if more > used => other,
+        _ => one,
+    });
+    app.into_iter().chain(session).collect()
 }
 
 /// When the platform gives this account access again, if it says so.
@@ -103,38 +106,40 @@ mod tests {
 
     use super::*;
 
-    fn holds(headers: &[(&'static str, &str)]) -> Vec<(KeyClass, u64)> {
-        let exchange = Exchange::sample(200, headers, "{}");
-        let seconds = |at: Timestamp| at.since(exchange.received_at).as_secs();
-        usage(&exchange).into_iter().map(|(key, at)| (key, seconds(at))).collect()
+    fn holds(headers: &[(&'static str, &str)]) -> Vec<Told> {
+        usage(&Exchange::sample(200, headers, "{}"))
+    }
+
+    fn hold(class: KeyClass, seconds: u64) -> Told {
+        let at = Exchange::sample(200, &[], "").received_at;
+        Told::Hold(class, at + Duration::from_secs(seconds))
     }
 
     #[test]
-    fn from_three_quarters_on_the_pause_grows() {
+    fn the_part_that_is_used_most_is_told_and_a_full_budget_rests() {
         let app = |percent: u32| {
             let text = format!(r#"{{"call_count":{percent},"total_cputime":1,"total_time":2}}"#);
             holds(&[(APP, &text)])
         };
-        assert_eq!(app(0), []);
-        assert_eq!(app(74), []);
-        assert_eq!(app(75), [(KeyClass::App, 1)]);
-        assert_eq!(app(80), [(KeyClass::App, 36)]);
-        assert_eq!(app(99), [(KeyClass::App, 625)]);
-        assert_eq!(app(100), [(KeyClass::App, 3_600)]);
-        assert_eq!(app(140), [(KeyClass::App, 3_600)]);
+        assert_eq!(app(0), [Told::Used(KeyClass::App, 2.0)]);
+        assert_eq!(app(75), [Told::Used(KeyClass::App, 75.0)]);
+        assert_eq!(app(100), [hold(KeyClass::App, 3_600)]);
+        assert_eq!(app(140), [hold(KeyClass::App, 3_600)]);
+        let two = r#"{"1":[{"type":"instagram","call_count":80}],"2":[{"type":"pages","call_count":85}]}"#;
+        assert_eq!(holds(&[(BUSINESS, two)]), [Told::Used(KeyClass::Session, 85.0)]);
     }
 
     #[test]
     fn the_tightest_budget_counts_and_its_hint_is_in_minutes() {
         let text = r#"{"17841":[{"type":"instagram","call_count":10,"total_cputime":100,"total_time":2,"estimated_time_to_regain_access":300}],"2":[{"type":"pages","call_count":80,"estimated_time_to_regain_access":0}]}"#;
-        assert_eq!(holds(&[(BUSINESS, text)]), [(KeyClass::Session, 300 * 60)]);
+        assert_eq!(holds(&[(BUSINESS, text)]), [hold(KeyClass::Session, 300 * 60)]);
         let exchange = Exchange::sample(400, &[(BUSINESS, text)], "{}");
         assert_eq!(
             regained_at(&exchange),
             Some(exchange.received_at + Duration::from_secs(300 * 60))
         );
         let none = text.replace("300", "0");
-        assert_eq!(holds(&[(BUSINESS, &none)]), [(KeyClass::Session, 3_600)]);
+        assert_eq!(holds(&[(BUSINESS, &none)]), [hold(KeyClass::Session, 3_600)]);
         assert_eq!(regained_at(&Exchange::sample(400, &[(BUSINESS, &none)], "{}")), None);
     }
 

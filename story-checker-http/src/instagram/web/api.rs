@@ -7,7 +7,7 @@ use story_checker_core::session::SessionKind;
 
 use super::config::{Checked, WebConfig};
 use super::strikes::Strikes;
-use crate::client::{ApiClient, ClientConfig, Jar, TokenEcho};
+use crate::client::{ApiClient, ClientConfig, Jar, TokenEcho, of_draft};
 use crate::config::InvalidConfig;
 use crate::transport::Transport;
 
@@ -59,7 +59,7 @@ impl Web {
             user_agent: urls.user_agent.clone(),
             cookie_echo: &COOKIE_ECHO,
             token_echo: &TOKEN_ECHO,
-            usage: None,
+            usage: of_draft,
             max_body: config.max_body,
             timeout: config.request_timeout,
         };

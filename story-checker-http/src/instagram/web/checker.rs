@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use story_checker_core::checker::{CheckContext, Checker, CheckerProfile};
-use story_checker_core::gate::Quota;
+use story_checker_core::gate::{Limit, Quota};
 use story_checker_core::session::SessionKind;
 use story_checker_core::{Fault, Platform, Report, Target, TargetKind};
 
@@ -47,7 +47,8 @@ impl WebChecker {
         profile.session = Some(Self::SESSION_KIND);
         profile.endpoints = vec![INFO, PROFILE, REELS, SEARCH, STORY, VIEWER];
         profile.vital = vec![PROFILE, REELS];
-        profile.limits.session = Quota::with_burst(75, Duration::from_secs(660), 15).ok();
+        let quota = Quota::with_burst(75, Duration::from_secs(660), 15).ok();
+        profile.limits.session = quota.map(Limit::from);
         Ok(Self { web, profile })
     }
 
