@@ -136,6 +136,7 @@ pub(super) async fn tidy_up(shared: Arc<Shared>) {
 async fn tidy(shared: &Shared) {
     let before = shared.clock.now() - shared.config.idle_release;
     shared.pool.release_idle(Some(before)).await;
+    shared.pool.keep_states().await;
     for _ in 0..16 {
         match shared.queue.maintain(MAX_ITEMS).await {
             Ok(maintained) if maintained.more => {}

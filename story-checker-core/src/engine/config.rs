@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::gate::Limits;
 use crate::id::WorkerId;
+use crate::proxy::ProxyPolicy;
 use crate::retry::RetryPolicy;
 
 /// The engine's settings. All have defaults that suit one process.
@@ -34,6 +35,8 @@ pub struct EngineConfig {
     pub rest: Duration,
     /// A proxy rests after so many failures in a row. Default 5.
     pub proxy_failures: u32,
+    /// How proxies are chosen, shared and rested.
+    pub proxies: ProxyPolicy,
     /// Sessions unused for so long go back to the store. Default 1 min.
     pub idle_release: Duration,
     /// Quotas by [`app`](crate::checker::CheckerProfile::app), in place of those that the checkers
@@ -67,6 +70,7 @@ impl Default for EngineConfig {
             session_rest: Duration::from_secs(11 * 60),
             rest: Duration::from_secs(60),
             proxy_failures: 5,
+            proxies: ProxyPolicy::default(),
             idle_release: Duration::from_secs(60),
             limits: BTreeMap::new(),
             max_queued: None,

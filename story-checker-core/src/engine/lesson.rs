@@ -4,8 +4,8 @@ use std::time::Duration;
 use super::config::EngineConfig;
 use crate::charge::{ProxyCharge, SessionCharge, charge};
 use crate::clock::Timestamp;
-use crate::fault::Fault;
-use crate::proxy::Proxy;
+use crate::fault::{Class, Fault, Scope};
+use crate::proxy::{Proxy, Rest};
 use crate::report::Report;
 use crate::session::SessionState;
 
@@ -16,6 +16,10 @@ pub(super) struct Lesson {
     pub(super) session: Option<SessionState>,
     /// What to do with the proxy.
     pub(super) proxy: ProxyLesson,
+    /// Targets that were answered through the pair.
+    pub(super) ok: u64,
+    /// What went wrong, and whose fault it was.
+    pub(super) faults: Vec<(Class, Scope)>,
 }
 
 #[derive(Debug, Default)]
@@ -25,10 +29,10 @@ pub(super) enum ProxyLesson {
     /// Nothing can be said.
     #[default]
     Nothing,
-    /// It must rest until then.
-    Rest { until: Timestamp, reason: String },
-    /// It failed once more; after several in a row it rests until then.
-    Failed { until: Timestamp, reason: String },
+    /// It must rest.
+    Rest(Rest),
+    /// It failed once more; after several in a row it rests.
+    Failed(Rest),
 }
 
 impl Lesson {
@@ -49,7 +53,8 @@ impl Lesson {
             (ended >= since || ended == Timestamp::default())
                 && used.is_none_or(|used| proxy.is_some_and(|proxy| proxy.id() == used))
         };
-        if answers.iter().flatten().any(through) {
+        lesson.ok = answers.iter().flatten().filter(|report| through(report)).count() as u64;
+        if lesson.ok > 0 {
             lesson.proxy = ProxyLesson::Good;
         }
         let answered = answers.iter().filter_map(|answer| answer.as_ref().err());
@@ -60,6 +65,7 @@ impl Lesson {
     }
 
     fn add(&mut self, fault: &Fault, config: &EngineConfig, now: Timestamp) {
+        self.faults.push((fault.class, fault.scope));
         let charge = charge(fault.class, fault.scope);
         let reason = || fault.message.clone().into_owned();
         let until = |rest: Duration| fault.until.unwrap_or(now + rest);
@@ -76,12 +82,11 @@ impl Lesson {
         if severity(state.as_ref()) > severity(self.session.as_ref()) {
             self.session = state;
         }
+        let rest = || Rest::new(fault.class, until(config.rest), reason());
         match (charge.proxy, &self.proxy) {
-            (ProxyCharge::Cool, _) => {
-                self.proxy = ProxyLesson::Rest { until: until(config.rest), reason: reason() };
-            }
+            (ProxyCharge::Cool, _) => self.proxy = ProxyLesson::Rest(rest()),
             (ProxyCharge::Count, ProxyLesson::Nothing | ProxyLesson::Good) => {
-                self.proxy = ProxyLesson::Failed { until: until(config.rest), reason: reason() };
+                self.proxy = ProxyLesson::Failed(rest());
             }
             (ProxyCharge::Count | ProxyCharge::Nothing, _) => {}
         }

@@ -67,7 +67,7 @@ mod lane;
 mod lesson;
 mod loans;
 mod pool;
-mod proxies;
+mod probes;
 mod run;
 mod running;
 mod shared;
@@ -88,6 +88,7 @@ pub use self::handle::{Drained, EngineHandle, EngineStats, SubmitOptions, Submit
 pub use self::job::{check_job, check_queue, read_check};
 use self::lane::Lane;
 use self::pool::Pool;
+pub use self::pool::{SessionOutcome, SessionView};
 use self::running::Running;
 use self::shared::{Counters, Shared, Space};
 use crate::cache::{Cache, InMemoryCache};
@@ -96,7 +97,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::id::{IdSource, WorkerId};
-use crate::proxy::ProxySource;
+use crate::proxy::{Probe, ProxySource};
 use crate::queue::{JobQueue, QueueControl};
 use crate::session::SessionStore;
 
@@ -112,6 +113,7 @@ pub struct EngineBuilder {
     queue: Option<Arc<dyn JobQueue>>,
     sessions: Option<Arc<dyn SessionStore>>,
     proxies: Option<Arc<dyn ProxySource>>,
+    probe: Option<Arc<dyn Probe>>,
     cache: Option<Arc<dyn Cache>>,
     clock: Option<Arc<dyn Clock>>,
     gate: Option<Arc<Gate>>,
@@ -189,6 +191,14 @@ impl EngineBuilder {
         self
     }
 
+    /// What tells whether a proxy works. With it a proxy whose rest is over is probed before it is
+    /// used again; else the first check through it goes alone.
+    #[must_use]
+    pub fn probe(mut self, probe: Arc<dyn Probe>) -> Self {
+        self.probe = Some(probe);
+        self
+    }
+
     /// What checks remember; in memory by default.
     #[must_use]
     pub fn cache(mut self, cache: Arc<dyn Cache>) -> Self {
@@ -263,12 +273,12 @@ impl EngineBuilder {
         let pool = Pool::new(
             sessions,
             self.proxies,
+            self.probe,
             Arc::clone(&clock),
             Arc::clone(&gate),
             Arc::clone(&bus),
             worker.clone(),
-            config.lease,
-            config.proxy_failures,
+            &config,
             abort.clone(),
         );
         Ok(Engine(Arc::new(Shared {

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::beat::{keep_jobs, keep_sessions, tidy_up};
 use super::event::Event;
 use super::lane::Lane;
+use super::probes::keep_probing;
 use super::run::{give_up, run};
 use super::shared::{Settlements, Settling, Shared, Slot, count};
 use super::suspects::single_out;
@@ -37,6 +38,7 @@ pub(super) async fn supervise(shared: Arc<Shared>) {
     helpers.spawn(keep_sessions(Arc::clone(&shared)));
     helpers.spawn(tidy_up(Arc::clone(&shared)));
     helpers.spawn(watch_proxies(Arc::clone(&shared)));
+    helpers.spawn(keep_probing(Arc::clone(&shared)));
     helpers.spawn(watch_checks(Arc::clone(&shared)));
     dispatch(&shared, &settlements).await;
     shared.checks.close();

@@ -8,10 +8,9 @@ use super::line::Leased;
 use super::{Condemned, LONGEST_PAUSE, Pair, Pool};
 use crate::clock::Timestamp;
 use crate::engine::event::Event;
-use crate::engine::lesson::{Lesson, ProxyLesson};
+use crate::engine::lesson::Lesson;
 use crate::error::{Certainty, Result};
 use crate::id::Fence;
-use crate::proxy::Proxy;
 use crate::session::{LeaseReply, SessionChange, SessionLease, SessionRecord, SessionState};
 
 impl Pool {
@@ -23,10 +22,11 @@ impl Pool {
     }
 
     async fn learn(&self, mut pair: Pair, lesson: Lesson) {
-        self.teach_proxy(pair.proxy.as_deref(), lesson.proxy).await;
+        self.teach_proxy(pair.proxy.as_deref(), &lesson).await;
         let Some(mut session) = pair.session.take() else { return };
         drop(pair);
         session.used_at = self.clock.now();
+        self.lock().note_use(&session.lease.id, &lesson, session.used_at);
         let changed = session.handle.take_change();
         if changed.is_none() && lesson.session.is_none() {
             self.lock().idle(session);
@@ -63,6 +63,7 @@ impl Pool {
                 locked.condemned.remove(&session.lease.id);
             }
             locked.forget(&session.lease);
+            locked.note_state(&session.lease.id, &state);
             // The store knows when it, or another, may be leased.
             let line = locked.kind(&session.kind);
             line.ask_at = Timestamp::default();
@@ -134,32 +135,6 @@ impl Pool {
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-    }
-
-    async fn teach_proxy(&self, proxy: Option<&Proxy>, lesson: ProxyLesson) {
-        let Some(id) = proxy.map(Proxy::id) else { return };
-        let changed = {
-            let mut state = self.lock();
-            let Some(proxies) = &mut state.proxies else { return };
-            match lesson {
-                ProxyLesson::Nothing => None,
-                ProxyLesson::Good => {
-                    proxies.succeeded(id);
-                    None
-                }
-                ProxyLesson::Failed { until, reason } => {
-                    proxies.failed(id, self.proxy_failures, until, reason)
-                }
-                ProxyLesson::Rest { until, reason } => proxies.rest(id, until, reason),
-            }
-        };
-        let (Some(state), Some(source)) = (changed, &self.source) else { return };
-        tracing::warn!(proxy = %id, ?state, "a proxy rests");
-        if let Err(error) = source.save(&[(id.clone(), state.clone())]).await {
-            tracing::warn!(proxy = %id, error = &error as &dyn std::error::Error,
-                "a proxy's state could not be stored");
-        }
-        self.bus.emit(Event::ProxyChanged { proxy: id.clone(), state }).await;
     }
 
     /// Gives sessions back to the store that were not used since `before`; all of them for `None`.
