@@ -10,6 +10,7 @@ mod faults;
 mod loans;
 mod mutants;
 mod outages;
+mod pools;
 mod suites;
 mod support;
 mod suspects;

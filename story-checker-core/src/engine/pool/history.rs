@@ -58,7 +58,7 @@ pub struct SessionOutcome {
 pub(super) struct History {
     kind: SessionKind,
     account: Option<String>,
-    home: Option<ProxyId>,
+    pub(super) home: Option<ProxyId>,
     state: SessionState,
     /// When anything of it was seen last.
     seen_at: Timestamp,

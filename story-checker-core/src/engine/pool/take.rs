@@ -208,7 +208,7 @@ impl Pool {
         let mut changes = Vec::new();
         let before: Vec<_> = sessions.iter().map(|session| session.home.clone()).collect();
         {
-            let State { proxies, held, .. } = &mut *self.lock();
+            let State { proxies, held, histories, .. } = &mut *self.lock();
             if let Some(proxies) = proxies {
                 for session in &mut sessions {
                     let counted = held.get_mut(&session.lease.id).and_then(|it| it.home.take());
@@ -220,6 +220,9 @@ impl Pool {
                         held.home.clone_from(&home);
                     }
                     if home.is_some() && home != session.home {
+                        if let Some(history) = histories.get_mut(&session.lease.id) {
+                            history.home.clone_from(&home);
+                        }
                         session.home = home;
                         changes.push(session.change(SessionState::Valid));
                     }
