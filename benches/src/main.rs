@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         Some(pools::ROLE) => Some(pools::one(&names[1..])),
         Some(queue_memory::ROLE) => Some(queue_memory::one(&names[1..])),
         Some(queue_throughput::PROFILE_ROLE) => Some(queue_throughput::profile(&names[1..])),
+        Some(queue_scale::PROFILE_ROLE) => Some(queue_scale::profile(&names[1..])),
         Some(http_overhead::STREAM_ROLE) => Some(http_overhead::stream(&names[1..])),
         _ => None,
     };

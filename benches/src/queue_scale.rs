@@ -2,14 +2,16 @@
 //! and kept, many due at once, leases that are over, ended jobs to drop; and changes of a whole batch
 //! of a million.
 
+use std::cell::Cell;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use story_checker_benches::Figure;
 use story_checker_core::queue::{
-    Alter, BatchStats, JobFilter, JobQueue, JobState, MAX_ITEMS, Outcome, Retention, Select,
-    StatsQuery,
+    Alter, BatchStats, JobCounts, JobFilter, JobQueue, JobState, MAX_ITEMS, Outcome, Retention,
+    Select, StatsQuery,
 };
 use story_checker_core::retry::DeadReason;
 use story_checker_core::{BatchId, JobId};
@@ -17,6 +19,9 @@ use story_checker_core::{BatchId, JobId};
 use crate::jobs;
 use crate::process::{BoxError, p99};
 use crate::store::{Opened, Store};
+
+/// The first argument of a process that runs one case only.
+pub(crate) const PROFILE_ROLE: &str = "--profile-scale";
 
 const NAME: &str = "queue_scale";
 const PAYLOAD: usize = 200;
@@ -31,6 +36,9 @@ const DEAD: usize = 10_000;
 /// Claims of either queue, in turn.
 const SAMPLES: usize = 1_000;
 const STEP: usize = 10;
+/// What maintenance finds to prune: `PRUNED` for itself, and what the settlements of the claims that
+/// are measured meanwhile prune on their way, two for each.
+const SURPLUS: usize = PRUNED + (SAMPLES + 100) * STEP * 2;
 const MINUTE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(print: &mut dyn FnMut(Figure)) -> Result<(), BoxError> {
@@ -41,9 +49,30 @@ pub(crate) fn run(print: &mut dyn FnMut(Figure)) -> Result<(), BoxError> {
     Ok(())
 }
 
+/// One store and one case, `due` or `prune`: while something is tuned, and for `perf` and its like.
+pub(crate) fn profile(arguments: &[String]) -> Result<(), BoxError> {
+    let usage = "say which store, and `due` or `prune`";
+    let [store, case] = arguments else { return Err(usage.into()) };
+    let store = Store::named(store)?;
+    let mut print = |figure: Figure| {
+        // Whoever has closed standard error wants to see nothing.
+        let _ = writeln!(std::io::stderr(), "{figure}");
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut cases = Case::new(store, &mut print).await?;
+        match case.as_str() {
+            "due" => cases.due_at_once().await,
+            "prune" => cases.ended().await,
+            _ => Err(usage.into()),
+        }
+    })
+}
+
 /// One store under measurement.
 struct Case<'a> {
     store: Store,
+    keep: Retention,
     small: Opened,
     large: Opened,
     print: &'a mut dyn FnMut(Figure),
@@ -52,10 +81,11 @@ struct Case<'a> {
 impl<'a> Case<'a> {
     async fn new(store: Store, print: &'a mut dyn FnMut(Figure)) -> Result<Self, BoxError> {
         let mut keep = Retention::default();
-        (keep.done, keep.dead) = (MILLION, MILLION);
+        // Everything: what is to be pruned must be there when that is measured.
+        (keep.done, keep.dead) = (2 * MILLION, 2 * MILLION);
         let (small, large) = (store.open(keep).await?, store.open(keep).await?);
         jobs::fill(&small.queue, jobs::new_batch(), SMALL, PAYLOAD, |_| {}).await?;
-        Ok(Self { store, small, large, print })
+        Ok(Self { store, keep, small, large, print })
     }
 
     async fn run(mut self) -> Result<(), BoxError> {
@@ -92,12 +122,16 @@ impl<'a> Case<'a> {
                 small.push(claim_and_release(&self.small.queue).await?);
             }
         }
+        self.ratio(what, small, large);
+        Ok(())
+    }
+
+    fn ratio(&mut self, what: &str, small: Vec<f64>, large: Vec<f64>) {
         let (small, large) = (p99(small), p99(large));
         self.tell(&format!("{what}_claim_p99"), large * 1e3, "ms");
         self.tell(&format!("{what}_small_claim_p99"), small * 1e3, "ms");
         let figure = format!("{}_{what}_claim_p99_ratio", self.store.name());
         (self.print)(Figure::at_most(NAME, &figure, large / small, "of small", 2.0));
-        Ok(())
     }
 
     /// All of them become due in the same moment, long after they were enqueued.
@@ -187,26 +221,56 @@ impl<'a> Case<'a> {
     async fn ended(&mut self) -> Result<(), BoxError> {
         let queue = Arc::clone(&self.large.queue);
         let done = Outcome::Done { result: Bytes::from_static(&[b'r'; 100]) };
+        let counts = counts(&queue).await?;
+        let (kept, waiting) = (usize::try_from(counts.done)?, usize::try_from(counts.live())?);
+        let more = (MILLION + SURPLUS).saturating_sub(kept + waiting);
+        jobs::fill(&queue, jobs::new_batch(), more, PAYLOAD, |_| {}).await?;
         let begun = Instant::now();
-        let drained = jobs::drain(&queue, MILLION + SUBMITTED + EXPIRED, MAX_ITEMS, &done).await?;
+        let drained = jobs::drain(&queue, waiting + more, MAX_ITEMS, &done).await?;
         self.tell("end_a_million", drained as f64 / begun.elapsed().as_secs_f64(), "jobs/s");
-        let more = (MILLION + PRUNED).saturating_sub(drained);
-        jobs::fill(&queue, jobs::new_batch(), more + SMALL, PAYLOAD, |_| {}).await?;
-        jobs::drain(&queue, more, MAX_ITEMS, &done).await?;
-        self.compare("to_prune").await?;
+        jobs::fill(&queue, jobs::new_batch(), SMALL, PAYLOAD, |_| {}).await?;
+        drop(queue);
+        let mut keep = self.keep;
+        keep.done = (kept + drained).saturating_sub(SURPLUS);
+        self.large.reopen(self.store, keep).await?;
+        self.pruning().await?;
+        self.compare("ended").await
+    }
+
+    /// Claims before, while and after maintenance prunes, round after round, evenly spread. The small
+    /// queue is never measured meanwhile: it would be slowed down as well.
+    async fn pruning(&mut self) -> Result<(), BoxError> {
+        const ROUNDS: usize = PRUNED.div_ceil(MAX_ITEMS);
+        let (mut small, mut large) = (Vec::new(), Vec::new());
         let (mut pruned, mut times) = (0, Vec::new());
-        loop {
-            let begun = Instant::now();
-            let maintained = queue.maintain(MAX_ITEMS).await?;
-            times.push(begun.elapsed().as_secs_f64() * 1e3);
-            pruned += maintained.pruned;
-            if !maintained.more {
-                break;
+        for round in 1..=ROUNDS {
+            let over = Cell::new(false);
+            let maintain = async {
+                let begun = Instant::now();
+                let maintained = self.large.queue.maintain(MAX_ITEMS).await?;
+                over.set(true);
+                times.push(begun.elapsed().as_secs_f64() * 1e3);
+                Ok::<_, BoxError>(maintained.pruned)
+            };
+            let claim = async {
+                while !over.get() {
+                    large.push(claim_and_release(&self.large.queue).await?);
+                }
+                Ok(())
+            };
+            pruned += tokio::try_join!(maintain, claim)?.0;
+            while small.len() < SAMPLES * round / ROUNDS {
+                small.push(claim_and_release(&self.small.queue).await?);
+                if large.len() < SAMPLES * round / ROUNDS {
+                    large.push(claim_and_release(&self.large.queue).await?);
+                }
             }
         }
+        self.ratio("to_prune", small, large);
         self.tell("prune_512_p99", p99(times), "ms");
-        self.tell("pruned", pruned as f64, "jobs");
-        self.compare("ended").await
+        let figure = format!("{}_pruned_meanwhile", self.store.name());
+        (self.print)(Figure::at_least(NAME, &figure, pruned as f64, "jobs", PRUNED as f64));
+        Ok(())
     }
 }
 
@@ -223,6 +287,12 @@ async fn claim_and_release(queue: &Arc<dyn JobQueue>) -> Result<f64, BoxError> {
     let (replies, _) = queue.settle(jobs::settlements(&claimed, &release), None).await?;
     jobs::all_applied(&replies)?;
     Ok(took)
+}
+
+/// The counts of the only queue.
+async fn counts(queue: &Arc<dyn JobQueue>) -> Result<JobCounts, BoxError> {
+    let stats = queue.stats(&StatsQuery::Queues).await?;
+    Ok(stats.queues.into_iter().next().map(|stats| stats.counts).unwrap_or_default())
 }
 
 async fn progress(queue: &Arc<dyn JobQueue>, batch: BatchId) -> Result<BatchStats, BoxError> {

@@ -95,6 +95,18 @@ pub(crate) struct Opened {
     pub(crate) place: Place,
 }
 
+impl Opened {
+    /// Opens the same place, which is a durable one, with another retention.
+    pub(crate) async fn reopen(
+        &mut self,
+        store: Store,
+        retention: Retention,
+    ) -> Result<(), BoxError> {
+        self.queue = store.connect(&self.place.address, retention).await?;
+        Ok(())
+    }
+}
+
 /// A folder, and the server that writes there.
 #[derive(Debug)]
 pub(crate) struct Place {

@@ -1,6 +1,7 @@
 //! What was typed. What it means is decided in [`crate::settings`].
 
 mod admin;
+mod health;
 
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
@@ -16,6 +17,9 @@ pub(crate) use self::admin::{
     BatchCommand, ChangeArgs, DeadArgs, DeadCommand, ExportArgs, FilterArgs, ImportArgs,
     JobsCommand, KeyCommand, LogArgs, LookArgs, MigrateCommand, PageArgs, QueueCommand, State,
     StateArgs, WorkersArgs,
+};
+pub(crate) use self::health::{
+    DoctorArgs, ExplainArgs, ProxiesCommand, ProxyArgs, SessionsCommand, ValidateArgs, WayArgs,
 };
 use crate::settings::{
     BarePlatform, Format, Layer, Limit, LogFilter, Paths, Progress, Span, StoreAddress, flag,
@@ -58,6 +62,16 @@ pub(crate) enum Command {
     Queue(QueueCommand),
     /// Show which workers are alive, and what they hold
     Workers(WorkersArgs),
+    /// Show where the time of a job went
+    Explain(ExplainArgs),
+    /// Say what bounds the throughput of the workers, and what would raise it
+    Doctor(DoctorArgs),
+    /// Look at sessions, bring them in, try them, bring them back or remove them
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
+    /// Look at proxies, try them, take them out of use or bring them back
+    #[command(subcommand)]
+    Proxies(ProxiesCommand),
     /// Write everything that a store holds to a file: to move it, or as a backup
     Export(ExportArgs),
     /// Take an export into a store

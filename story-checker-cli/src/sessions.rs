@@ -18,8 +18,7 @@ const MARK: &str = "imported";
 const TRIES: usize = 5;
 
 /// Puts sessions into a store: new ones, and those whose file has changed since. Of all others the
-/// store knows more than their files: their cookies and tokens go on changing there. Returns the
-/// kinds of all sessions in the store.
+/// store knows more than their files: their cookies and tokens go on changing there.
 ///
 /// # Errors
 /// If the store cannot be reached, or holds another account's session by the name of one of these.
@@ -27,33 +26,57 @@ pub(crate) async fn take_in(
     store: &dyn SessionStore,
     mut records: Vec<SessionRecord>,
     voice: &Voice,
-) -> anyhow::Result<BTreeSet<SessionKind>> {
-    for record in &mut records {
-        let mark = Secret::new(fingerprint(record));
-        let mut credentials = (*record.credentials).clone();
-        credentials.tokens.insert(MARK.to_owned(), mark);
-        record.credentials = credentials.into();
-    }
+) -> anyhow::Result<TakenIn> {
+    records.iter_mut().for_each(remember_file);
     for _ in 0..TRIES {
         let stored = all(store).await?;
-        let mut changed = Vec::new();
+        let (mut changed, mut taken) = (Vec::new(), TakenIn::default());
         for record in &records {
             match place(&stored, record)? {
                 Place::Changed(version) => {
+                    match version {
+                        0 => taken.new += 1,
+                        _ => taken.changed += 1,
+                    }
                     let mut record = record.clone();
                     record.version = version;
                     changed.push(record);
                 }
-                Place::Known(known) => mention(&record.id, known, voice),
+                Place::Known(known) => {
+                    taken.known += 1;
+                    mention(&record.id, known, voice);
+                }
             }
         }
         let replies = store.put(changed).await.context("cannot store the sessions")?;
         if replies.iter().all(|reply| matches!(reply, PutReply::Stored { .. })) {
             let kinds = stored.into_values().chain(records).map(|record| record.kind);
-            return Ok(kinds.collect());
+            taken.kinds = kinds.collect();
+            return Ok(taken);
         }
     }
     bail!("cannot store the sessions: other processes keep changing them; try again")
+}
+
+/// What became of sessions that were put into a store.
+#[derive(Debug, Default)]
+pub(crate) struct TakenIn {
+    /// The kinds of all sessions in the store.
+    pub(crate) kinds: BTreeSet<SessionKind>,
+    /// Were not there before.
+    pub(crate) new: usize,
+    /// Had another login before.
+    pub(crate) changed: usize,
+    /// Were there, and stay as they are.
+    pub(crate) known: usize,
+}
+
+/// Lets a session tell later which state of its file it came from.
+pub(crate) fn remember_file(record: &mut SessionRecord) {
+    let mark = Secret::new(fingerprint(record));
+    let mut credentials = (*record.credentials).clone();
+    credentials.tokens.insert(MARK.to_owned(), mark);
+    record.credentials = credentials.into();
 }
 
 /// Where a session stands in a store.
@@ -105,7 +128,13 @@ fn mention(id: &SessionId, known: &SessionRecord, voice: &Voice) {
     }
 }
 
-async fn all(store: &dyn SessionStore) -> anyhow::Result<BTreeMap<SessionId, SessionRecord>> {
+/// All sessions of a store by name.
+///
+/// # Errors
+/// If the store cannot be reached, or one cannot be opened.
+pub(crate) async fn all(
+    store: &dyn SessionStore,
+) -> anyhow::Result<BTreeMap<SessionId, SessionRecord>> {
     let mut stored = BTreeMap::new();
     loop {
         let after = stored.last_key_value().map(|(id, _): (&SessionId, _)| id.clone());
@@ -122,7 +151,7 @@ fn mark(record: &SessionRecord) -> Option<&Secret> {
 }
 
 /// Whose session it is, as far as it says.
-fn owner(record: &SessionRecord) -> Option<&str> {
+pub(crate) fn owner(record: &SessionRecord) -> Option<&str> {
     let cookie = record.credentials.cookie("ds_user_id").map(|cookie| cookie.value.expose());
     cookie.or(record.account.as_deref())
 }

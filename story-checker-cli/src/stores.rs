@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use story_checker_core::cache::{Cache, InMemoryCache};
-use story_checker_core::proxy::ProxySource;
+use story_checker_core::proxy::{ProxySource, StaticProxySource};
 use story_checker_core::queue::{InMemoryJobQueue, JobQueue, Retention};
 use story_checker_core::session::{InMemorySessionStore, SessionStore};
 use story_checker_core::{Clock, Secret, SystemClock};
@@ -29,7 +29,10 @@ pub(crate) struct Stores {
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) sessions: Arc<dyn SessionStore>,
     pub(crate) cache: Arc<dyn Cache>,
-    proxies: Box<WrapProxies>,
+    /// Where workers say how it goes.
+    pub(crate) board: Arc<dyn Cache>,
+    /// None: each process learns for itself which proxies rest.
+    proxies: Option<Box<WrapProxies>>,
 }
 
 /// Adds a memory of their states to proxies.
@@ -65,14 +68,29 @@ impl Stores {
         Self {
             queue,
             sessions: Arc::new(InMemorySessionStore::new(Arc::clone(&clock))),
+            board: Arc::new(InMemoryCache::new(Arc::clone(&clock))),
             cache: Arc::new(InMemoryCache::with_capacity(clock, REMEMBERED)),
-            proxies: Box::new(|source| source),
+            proxies: None,
         }
     }
 
-    /// The proxies of `source`, with their states kept in this store.
+    /// Lets workers say how it goes here.
+    pub(crate) fn with_board(self, board: Arc<dyn Cache>) -> Self {
+        Self { board, ..self }
+    }
+
+    /// The proxies of `source`, with their states kept in this store if it keeps them.
     pub(crate) fn proxies(&self, source: Arc<dyn ProxySource>) -> Arc<dyn ProxySource> {
-        (self.proxies)(source)
+        match &self.proxies {
+            Some(wrap) => wrap(source),
+            None => source,
+        }
+    }
+
+    /// The states of proxies in this store, if it keeps them.
+    pub(crate) fn proxy_states(&self) -> Option<Arc<dyn ProxySource>> {
+        let wrap = self.proxies.as_ref()?;
+        Some(wrap(Arc::new(StaticProxySource::default())))
     }
 }
 
@@ -123,8 +141,8 @@ pub(crate) async fn open(
                 queue: Arc::new(store.queue()),
                 sessions: Arc::new(store.sessions(keys)),
                 cache: Arc::new(store.cache()),
-                // Each process learns for itself which proxies rest.
-                proxies: Box::new(|source| source),
+                board: Arc::new(store.cache()),
+                proxies: None,
             })
         }
         StoreAddress::Sqlite(path) => {
@@ -134,7 +152,8 @@ pub(crate) async fn open(
                 queue: Arc::new(store.queue()),
                 sessions: Arc::new(store.sessions(keys)),
                 cache: Arc::new(store.cache()),
-                proxies: Box::new(move |source| Arc::new(store.proxies(source))),
+                board: Arc::new(store.cache()),
+                proxies: Some(Box::new(move |source| Arc::new(store.proxies(source)))),
             })
         }
     }
@@ -153,6 +172,40 @@ pub(crate) async fn open_queue(
         StoreAddress::Memory => Stores::memory(options.retention).queue,
         StoreAddress::Redis(url) => Arc::new(redis(url, options, voice).await?.queue()),
         StoreAddress::Sqlite(path) => Arc::new(sqlite(path, options).await?.queue()),
+    })
+}
+
+/// Opens the board of a store, where workers say how it goes: no key is needed.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn open_board(
+    address: &StoreAddress,
+    options: &StoreOptions,
+    voice: &Voice,
+) -> anyhow::Result<Arc<dyn Cache>> {
+    Ok(match address {
+        StoreAddress::Memory => Stores::memory(options.retention).board,
+        StoreAddress::Redis(url) => Arc::new(redis(url, options, voice).await?.cache()),
+        StoreAddress::Sqlite(path) => Arc::new(sqlite(path, options).await?.cache()),
+    })
+}
+
+/// Opens what a store knows of the proxies of `list`: no key is needed. None: it keeps nothing of
+/// them.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn open_proxies(
+    address: &StoreAddress,
+    list: Arc<dyn ProxySource>,
+) -> anyhow::Result<Option<Arc<dyn ProxySource>>> {
+    Ok(match address {
+        StoreAddress::Sqlite(path) => {
+            Some(Arc::new(sqlite(path, &StoreOptions::default()).await?.proxies(list)))
+        }
+        // Each process learns for itself which proxies rest.
+        StoreAddress::Memory | StoreAddress::Redis(_) => None,
     })
 }
 

@@ -46,7 +46,8 @@ pub(crate) fn worker(args: &WorkerArgs) -> anyhow::Result<u8> {
             // What a simulated platform has taught must not be mixed with what the real one has.
             Some(demo) => {
                 let queue = stores::open_queue(&address, &options, &voice).await?;
-                (demo.world()?, Stores::of_queue(queue))
+                let board = stores::open_board(&address, &options, &voice).await?;
+                (demo.world()?, Stores::of_queue(queue).with_board(board))
             }
             None => {
                 let world = World::real(&settings, &voice)?;

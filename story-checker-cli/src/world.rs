@@ -87,7 +87,7 @@ impl World {
         })?;
         let transport: Arc<dyn Transport> = Arc::new(Counted { inner, requests });
         let count = self.sessions.len();
-        let kinds = sessions::take_in(&*stores.sessions, self.sessions, voice).await?;
+        let kinds = sessions::take_in(&*stores.sessions, self.sessions, voice).await?.kinds;
         if kinds.is_empty() {
             bail!(NO_SESSION);
         }
@@ -105,6 +105,7 @@ impl World {
             .queue(Arc::clone(&stores.queue))
             .sessions(Arc::clone(&stores.sessions))
             .cache(Arc::clone(&stores.cache))
+            .board(Arc::clone(&stores.board))
             .clock(Arc::new(SystemClock::new()))
             .config(config);
         let mut queues = BTreeSet::new();

@@ -249,7 +249,10 @@ fn a_store_that_is_gone_with_its_process_is_refused() {
 #[test]
 fn every_command_shows_examples() {
     let folder = tempfile::tempdir().unwrap();
-    for command in ["batch", "jobs", "dead", "queue", "workers", "export", "import", "key"] {
+    for command in [
+        "batch", "jobs", "dead", "queue", "workers", "sessions", "proxies", "explain", "doctor",
+        "export", "import", "key",
+    ] {
         let output = run(folder.path(), &[command, "--help"]);
         assert!(stdout(&output).contains("Examples:"), "{command}");
     }

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod admin;
+mod health;
 mod input;
+mod moves;
 mod output;
 mod resume;
 mod secrets;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -30,6 +31,24 @@ impl Drop for Process {
         _ = self.0.kill();
         _ = self.0.wait();
     }
+}
+
+/// A Redis server of this test, and the address of it as a store.
+pub(crate) fn redis(folder: &Path) -> (Process, String) {
+    // Free when it is looked for; the server takes it at once.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+        .args(["--appendonly", "yes", "--dir"])
+        .arg(folder)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is needed: apt-get install redis-server");
+    let server = Process(server);
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        std::thread::yield_now();
+    }
+    (server, format!("redis://127.0.0.1:{port}"))
 }
 
 /// Starts `story-checker sim`, which writes its sessions to `cookies`; returns it and what it says

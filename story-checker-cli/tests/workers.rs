@@ -1,31 +1,11 @@
 //! Workers that share a store.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::{
-    EXAMPLE, EXAMPLE_ACCOUNTS, Process, numbered_list, run, sim, stderr, stdout, story_checker,
+    EXAMPLE, EXAMPLE_ACCOUNTS, numbered_list, redis, run, sim, stderr, stdout, story_checker,
 };
-
-/// A Redis server of this test, and the address of it as a store.
-fn redis(folder: &Path) -> (Process, String) {
-    // Free when it is looked for; the server takes it at once.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let server = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-        .args(["--appendonly", "yes", "--dir"])
-        .arg(folder)
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("redis-server is needed: apt-get install redis-server");
-    let server = Process(server);
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        std::thread::yield_now();
-    }
-    (server, format!("redis://127.0.0.1:{port}"))
-}
 
 fn answered(said: &str) -> u64 {
     let line = said.lines().rev().find(|line| line.contains(" has ended: ")).unwrap();

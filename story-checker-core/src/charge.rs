@@ -7,9 +7,9 @@
 //!
 //! | class \ scope | proxy | session | endpoint, app | target | ours |
 //! |---|---|---|---|---|---|
-//! | transient | count · retry | retry | retry | retry | retry |
-//! | timeout | count · retry | retry | retry | retry | retry |
-//! | malformed | count · retry | retry | retry | retry | retry |
+//! | transient | count · retry | retry | count · retry | retry | retry |
+//! | timeout | count · retry | retry | count · retry | retry | retry |
+//! | malformed | count · retry | retry | count · retry | retry | retry |
 //! | rate limited | cool · defer | cool · defer | block · defer | defer | release |
 //! | blocked | cool · defer | cool · defer | block · defer | dead | dead, tell |
 //! | auth required | cool · defer | needs login · defer, tell | dead, tell | dead | dead, tell |
@@ -17,9 +17,21 @@
 //! | permanent | cool · defer, tell | suspended · defer, tell | dead, tell | dead | dead, tell |
 //! | cancelled | release | release | release | release | release |
 //!
-//! *Count* lets the proxy rest after several in a row; *cool* lets it (or the session) rest until
-//! the hint, or a default. *Block* stops the limiter's key until the hint. *Retry* uses an attempt;
-//! *defer* does not; *release* leaves no trace at all. *Tell* means that the operator must act.
+//! *Count* is a failure for the breaker of the proxy or endpoint, which opens after several;
+//! *cool* lets the proxy (or the session) rest until the hint, or a default. *Block* stops the
+//! limiter's key until the hint. *Retry* uses an attempt; *defer* does not; *release* leaves no trace
+//! at all. *Tell* means that the operator must act.
+//!
+//! The breakers count nothing else as a failure: a limit is the limiter's, a logout the session's,
+//! and what was stopped from our side is nobody's. A report is a success for the proxy and the
+//! endpoint, and so is a fault of the target, which is an answer too, unless it is transient or a
+//! limit.
+//!
+//! Who is to blame when many proxies fail is decided where all of them are seen, in the
+//! [gate](crate::gate): if more than 3 in 10 (three at the least) of those used for an endpoint
+//! within ten seconds fail, with no answer in between, it is the endpoint. Its breaker opens, and what
+//! these proxies were charged with in that time is void. While an endpoint is open, *retry* becomes *defer*: a
+//! failure then says nothing about the job.
 
 use crate::fault::{Class, Scope};
 
@@ -33,6 +45,10 @@ pub struct Charge {
     pub session: SessionCharge,
     /// Whether the limiter's key of the fault's scope is blocked until the hint.
     pub block: bool,
+    /// Whether it is a failure for the endpoint's breaker.
+    pub count: bool,
+    /// Whether it is an answer all the same: a success for the breakers of proxy and endpoint.
+    pub answered: bool,
     /// What happens to the job.
     pub job: Fate,
     /// Whether the operator must be told, because nothing gets better without them.
@@ -45,7 +61,7 @@ pub struct Charge {
 pub enum ProxyCharge {
     /// It rests until the hint.
     Cool,
-    /// One more failure in a row.
+    /// One more failure for its breaker.
     Count,
     /// Nothing.
     Nothing,
@@ -89,6 +105,8 @@ pub const fn charge(class: Class, scope: Scope) -> Charge {
         proxy: ProxyCharge::Nothing,
         session: SessionCharge::Nothing,
         block: false,
+        count: false,
+        answered: false,
         job: Retry,
         tell: false,
     };
@@ -101,6 +119,9 @@ pub const fn charge(class: Class, scope: Scope) -> Charge {
     const fn session(session: SessionCharge) -> Charge {
         Charge { session, job: Defer, ..NOTHING }
     }
+    const fn answered(job: Fate) -> Charge {
+        Charge { job, answered: true, ..NOTHING }
+    }
     const fn tell(charge: Charge) -> Charge {
         Charge { tell: true, ..charge }
     }
@@ -110,6 +131,10 @@ pub const fn charge(class: Class, scope: Scope) -> Charge {
         (Class::Transient | Class::Timeout | Class::Malformed, Scope::Proxy) => {
             proxy(ProxyCharge::Count, Retry)
         }
+        (Class::Transient | Class::Timeout | Class::Malformed, Scope::Endpoint | Scope::App) => {
+            Charge { count: true, ..job(Retry) }
+        }
+        (Class::Malformed, Scope::Target) => answered(Retry),
         (Class::Transient | Class::Timeout | Class::Malformed, _) => job(Retry),
 
         (Class::RateLimited, Scope::Ours) => job(Release),
@@ -126,7 +151,7 @@ pub const fn charge(class: Class, scope: Scope) -> Charge {
         (Class::ChallengeRequired, Scope::Session) => tell(session(SessionCharge::Challenge)),
         (Class::Permanent, Scope::Session) => tell(session(SessionCharge::Suspend)),
 
-        (_, Scope::Target) => job(Dead),
+        (_, Scope::Target) => answered(Dead),
         (_, Scope::Endpoint | Scope::App | Scope::Ours) => tell(job(Dead)),
     }
 }
@@ -152,8 +177,9 @@ mod tests {
                 assert_eq!(charge.session, SessionCharge::Nothing, "{case}");
             }
             if !matches!(scope, Scope::Endpoint | Scope::App) {
-                assert!(!charge.block, "{case}");
+                assert!(!charge.block && !charge.count, "{case}");
             }
+            assert!(scope == Scope::Target || !charge.answered, "{case}");
         }
     }
 
@@ -180,6 +206,22 @@ mod tests {
             let charge = charge(Class::RateLimited, scope);
             assert_ne!(charge.job, Fate::Retry, "{scope}");
             assert!(matches!(charge.session, SessionCharge::Nothing | SessionCharge::Cool));
+        }
+    }
+
+    #[test]
+    fn limits_logouts_and_ourselves_never_reach_a_breaker() {
+        for (class, scope, charge) in all() {
+            let ours = scope == Scope::Ours || class == Class::Cancelled;
+            let limit = class == Class::RateLimited;
+            let identity = matches!(class, Class::AuthRequired | Class::ChallengeRequired);
+            if ours || limit || identity || scope == Scope::Session {
+                let counted = charge.count || charge.proxy == ProxyCharge::Count;
+                assert!(!counted, "{class} / {scope}");
+            }
+            if ours || limit || scope == Scope::Session {
+                assert!(!charge.answered, "{class} / {scope}");
+            }
         }
     }
 
@@ -228,6 +270,7 @@ mod tests {
 
     fn describe(charge: Charge) -> String {
         let effect = match (charge.proxy, charge.session, charge.block) {
+            _ if charge.count => "count · ",
             (ProxyCharge::Cool, ..) | (_, SessionCharge::Cool, _) => "cool · ",
             (ProxyCharge::Count, ..) => "count · ",
             (_, SessionCharge::NeedLogin, _) => "needs login · ",

@@ -21,6 +21,23 @@ pub struct RequestRecord {
     /// From sending to the end of the answer's head; 0 if it was not measured.
     #[serde(rename = "first_byte_ms", default, with = "as_millis")]
     pub first_byte: Duration,
+    /// How long a new connection took to make, proxy and handshakes included, as a part of
+    /// `first_byte`; 0 if one was there.
+    #[serde(
+        rename = "connect_ms",
+        default,
+        skip_serializing_if = "Duration::is_zero",
+        with = "as_millis"
+    )]
+    pub connect: Duration,
+    /// How long it took to understand the answer.
+    #[serde(
+        rename = "parse_ms",
+        default,
+        skip_serializing_if = "Duration::is_zero",
+        with = "as_millis"
+    )]
+    pub parse: Duration,
     /// From sending to the last byte of the answer.
     #[serde(rename = "took_ms", with = "as_millis")]
     pub took: Duration,
@@ -38,7 +55,22 @@ impl RequestRecord {
         took: Duration,
         bytes: u64,
     ) -> Self {
-        Self { route: route.into(), status, at, first_byte: Duration::ZERO, took, bytes }
+        let (first_byte, connect, parse) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+        Self { route: route.into(), status, at, first_byte, connect, parse, took, bytes }
+    }
+
+    /// Adds the time that a new connection took.
+    #[must_use]
+    pub const fn with_connect(mut self, connect: Duration) -> Self {
+        self.connect = connect;
+        self
+    }
+
+    /// Adds the time that it took to understand the answer.
+    #[must_use]
+    pub const fn with_parse(mut self, parse: Duration) -> Self {
+        self.parse = parse;
+        self
     }
 
     /// Adds the time to the end of the answer's head.

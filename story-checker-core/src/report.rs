@@ -165,13 +165,56 @@ pub struct Timings {
     /// The time between the two, by a clock that never jumps.
     #[serde(rename = "took_ms", with = "as_millis")]
     pub took: Duration,
+    /// From enqueueing the job to the beginning of its last check; 0 if there was no job.
+    #[serde(
+        rename = "queued_ms",
+        default,
+        skip_serializing_if = "Duration::is_zero",
+        with = "as_millis"
+    )]
+    pub queued: Duration,
+    /// The part of `queued` in which there was no session, or no way out, for this kind of job; only
+    /// told of jobs that were never put off.
+    #[serde(
+        rename = "pair_wait_ms",
+        default,
+        skip_serializing_if = "Duration::is_zero",
+        with = "as_millis"
+    )]
+    pub pair_wait: Duration,
+    /// The part of `queued` in which limits had no room, told likewise.
+    #[serde(
+        rename = "limiter_wait_ms",
+        default,
+        skip_serializing_if = "Duration::is_zero",
+        with = "as_millis"
+    )]
+    pub limiter_wait: Duration,
+    /// How long the check, once begun, waited for limits before its requests.
+    #[serde(
+        rename = "pass_wait_ms",
+        default,
+        skip_serializing_if = "Duration::is_zero",
+        with = "as_millis"
+    )]
+    pub pass_wait: Duration,
 }
 
 impl Timings {
     /// Something that began at `started` and took `took`.
     #[must_use]
     pub fn new(started: Timestamp, took: Duration) -> Self {
-        Self { started, ended: started + took, took }
+        Self { started, ended: started + took, took, ..Self::default() }
+    }
+
+    /// Adds what came before the check, and what it waited for: `other` knows.
+    #[must_use]
+    pub(crate) const fn with_waits(mut self, other: &Self) -> Self {
+        self.queued = other.queued;
+        self.pair_wait = other.pair_wait;
+        self.limiter_wait = other.limiter_wait;
+        self.pass_wait = other.pass_wait;
+        self
     }
 }
 

@@ -372,6 +372,34 @@ async fn shutdown_lets_checks_finish_within_the_grace() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn leases_are_renewed_while_the_engine_drains() {
+    let step = |target: &Target| Step::After(SECOND * 20, report(target, Verdict::Active));
+    let mut world = World::new(Scripted::new(1, move |target, _, _| step(target)), 1).await;
+    world.config.lease = SECOND * 3;
+    let (engine, _events) = world.start().await;
+    engine.submit(targets(1), SubmitOptions::default()).await.unwrap();
+    tokio::time::sleep(SECOND).await;
+    let queue = Arc::clone(&world.queue);
+    let other = tokio::spawn(async move {
+        // Another worker looks all the while whether there is something to take over.
+        let mut reaped = 0;
+        loop {
+            tokio::time::sleep(SECOND).await;
+            reaped += queue.maintain(9).await.unwrap().reaped;
+            let state = queue.list(&JobFilter::default(), None, 9).await.unwrap().jobs[0].state;
+            if state == JobState::Done {
+                return reaped;
+            }
+        }
+    });
+    assert!(engine.shutdown(SECOND * 60).await.in_time);
+    assert_eq!(world.elapsed(), SECOND * 20);
+    assert_eq!(other.await.unwrap(), 0, "no lease was over");
+    let job = &world.queue.list(&JobFilter::default(), None, 9).await.unwrap().jobs[0];
+    assert_eq!(job.crashes, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn shutdown_gives_back_what_does_not_finish() {
     let step = |target: &Target| Step::After(SECOND * 50, report(target, Verdict::Active));
     let world = World::new(Scripted::new(1, move |target, _, _| step(target)), 2).await;

@@ -249,31 +249,6 @@ async fn a_blocked_proxy_rests_its_session_waits_and_nothing_goes_directly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_proxy_that_fails_several_times_in_a_row_rests() {
-    let checker = Scripted::new(1, |target, cx, _| {
-        if cx.proxy().unwrap().id().as_str() == "http://bad:1" {
-            return fault(Class::Transient, Scope::Proxy);
-        }
-        active(target)
-    });
-    let mut world = World::new(checker, 2).await.with_proxies(&["bad", "good"]);
-    world.config.retry.max_attempts = 20;
-    let (engine, mut events) = world.start().await;
-    engine.submit(targets(50), SubmitOptions::default()).await.unwrap();
-    let mut rests = 0;
-    let all = reports(&mut events, 50, |event| {
-        rests += usize::from(matches!(event, Event::ProxyChanged { .. }));
-    })
-    .await;
-    assert!(all.iter().all(|report| report.verdict == Verdict::Active));
-    assert!(rests >= 1);
-    for session in ["s0", "s1"] {
-        assert_eq!(world.state(session).await, SessionState::Valid);
-    }
-    engine.shutdown(SECOND).await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn with_an_empty_list_of_proxies_nothing_leaves() {
     let mut world =
         World::new(Scripted::new(1, |target, _, _| active(target)), 1).await.with_proxies(&[]);

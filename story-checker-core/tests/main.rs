@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![expect(clippy::clone_on_ref_ptr, reason = "tests coerce clones to the ports")]
 
+mod breakers;
 mod cached;
+mod doctor;
 mod engine;
 mod fallback;
 mod faults;

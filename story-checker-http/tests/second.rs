@@ -211,3 +211,30 @@ async fn requests_tell_the_time_to_the_first_byte() {
         assert!(Duration::ZERO < request.first_byte && request.first_byte <= request.took);
     }
 }
+
+/// Passes come one by one: what was seen for one session alone must not be looked up for ever.
+#[tokio::test]
+async fn where_limits_end_the_look_ups_the_rest_is_answered_for_what_is_known() {
+    let mut world = World::new().await;
+    world.answer(REELS, json(200, EMPTY)).await;
+    world.answer(VIEWER, json(200, ME)).await;
+    let followed = r#""is_private":true,"followed_by_viewer":true"#;
+    world.profile_of("known", json(200, profile(41, "known"))).await;
+    world.profile_of("followed", json(200, profile_with(42, "followed", followed))).await;
+    world.profile_of("public", json(200, profile(43, "public"))).await;
+    world.check(&["known"]).await.remove(0).unwrap();
+
+    world.profile.limits.session = Quota::new(10, Duration::from_secs(1)).ok();
+    let before = world.seen().await.len();
+    let answers = world.check(&["followed", "public", "known"]).await;
+    let words = answers.iter().map(|answer| match answer {
+        Ok(report) => report.verdict.as_str(),
+        Err(fault) => fault.class.as_str(),
+    });
+    assert_eq!(words.collect::<Vec<_>>(), ["no_story", "rate_limited", "no_story"]);
+    assert_eq!(world.seen().await[before..], [PROFILE, REELS, VIEWER]);
+
+    // Of what all sessions may know nothing is lost: it is left to a later check.
+    let fault = world.check(&["public", "other", "another"]).await.remove(0).unwrap_err();
+    assert_eq!((fault.class, fault.scope), (Class::RateLimited, Scope::Ours));
+}

@@ -67,11 +67,12 @@ impl RedisSessionStore {
         let state = serde_json::from_slice(&items.bytes()?)
             .map_err(|error| corrupt(operation, "the state of a session").with_source(error))?;
         let credentials = self.keys.open_credentials(&id, &items.bytes()?)?;
-        let home = items.text()?;
+        let (home, last_used) = (items.text()?, items.number()?);
         let mut record = SessionRecord::new(id, kind, credentials);
         record.version = version;
         record.state = state;
         record.account = account.strip_prefix('=').map(str::to_owned);
+        record.last_used = (last_used > 0).then(|| Timestamp::from_millis(last_used));
         record.home_proxy = (!home.is_empty()).then(|| ProxyId::new(home));
         Ok((record, fence))
     }

@@ -10,6 +10,7 @@ mod access;
 mod cluster;
 mod faults;
 mod fixture;
+mod index;
 mod server;
 mod speed;
 mod waking;

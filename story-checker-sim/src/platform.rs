@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use crate::accounts::{AccountScript, Accounts, Truth};
 use crate::answer::{Answer, Asked};
 use crate::audit::{Audit, AuditRecord, AuditSummary, RequestFilter, Violations};
-use crate::config::{ConfigError, Latency, SimConfig};
+use crate::config::{ConfigError, Latency, Limit, SimConfig};
 use crate::delivery::Delivery;
 use crate::graph::Graph;
 use crate::hash;
@@ -213,6 +213,12 @@ impl Platform {
         from: Option<Timestamp>,
     ) -> bool {
         self.traffic().set_state(index, state, from)
+    }
+
+    /// Changes the limits per session and per address from now on. What was let through before still
+    /// counts, as far back as the shorter one of the old window and the new reaches.
+    pub fn set_limits(&self, session: Option<Limit>, address: Option<Limit>) {
+        self.traffic().set_limits(session, address);
     }
 
     /// The counters of the audit.

@@ -134,6 +134,12 @@ impl Traffic {
         }
     }
 
+    /// Other limits from now on; what was let through before still counts.
+    pub(crate) fn set_limits(&mut self, session: Option<Limit>, address: Option<Limit>) {
+        self.session_limit = session;
+        self.address_limit = address;
+    }
+
     /// The cookies of a session.
     pub(crate) fn credentials(&self, index: usize) -> Option<[(&'static str, String); 3]> {
         if index >= self.sessions.len() {

@@ -61,6 +61,9 @@ impl fmt::Display for SqliteJobQueue {
     }
 }
 
+/// How many jobs maintenance handles in one transaction: claims wait no longer than that takes.
+const STEP: usize = 64;
+
 /// How soon a worker that waits looks whether another process has written: first, and at last.
 const LOOK: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(16)];
 
@@ -138,9 +141,21 @@ impl JobQueue for SqliteJobQueue {
     }
 
     async fn maintain(&self, budget: usize) -> Result<Maintained> {
-        let retention = self.retention;
-        let maintain = move |tx: &mut Tx<'_>| settle::maintain(tx, &retention, budget);
-        self.writer.call("maintain the queue", maintain).await
+        let (retention, mut left) = (self.retention, budget);
+        let mut all = Maintained::default();
+        loop {
+            let step = left.min(STEP);
+            left -= step;
+            let last = left == 0;
+            let maintain = move |tx: &mut Tx<'_>| settle::maintain(tx, &retention, step, last);
+            let did = self.writer.call("maintain the queue", maintain).await?;
+            all.reaped += did.reaped;
+            all.pruned += did.pruned;
+            all.more = did.more;
+            if last || !did.more {
+                return Ok(all);
+            }
+        }
     }
 
     async fn alter(&self, select: &Select, alter: Alter) -> Result<Altered> {

@@ -100,6 +100,7 @@ impl SqliteSessionStore {
         record.account.clone_from(&sealed.account);
         record.home_proxy = sealed.home.as_deref().map(ProxyId::new);
         record.version = sealed.version.cast_unsigned();
+        record.last_used = (sealed.last_used > 0).then(|| time(sealed.last_used));
         Ok(record)
     }
 }
@@ -148,10 +149,11 @@ struct Opening {
     sealed: Vec<u8>,
     home: Option<String>,
     version: i64,
+    last_used: i64,
 }
 
 /// The columns of an [`Opening`], in this order.
-const OPENING: &str = "label, kind, account, state, sealed, home, version";
+const OPENING: &str = "label, kind, account, state, sealed, home, version, last_used";
 
 impl Opening {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -163,6 +165,7 @@ impl Opening {
             sealed: row.get(4)?,
             home: row.get(5)?,
             version: row.get(6)?,
+            last_used: row.get(7)?,
         })
     }
 }

@@ -1,13 +1,18 @@
 //! Commands that look into a store and change it.
 
 mod batches;
+mod doctor;
+mod explain;
 mod jobs;
 mod keys;
 mod log;
 mod migrations;
 mod moves;
+mod proxies;
 mod queues;
+mod sessions;
 mod table;
+mod validate;
 mod view;
 
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -19,16 +24,20 @@ use story_checker_core::queue::JobQueue;
 use story_checker_core::{Clock, SystemClock, Timestamp};
 
 pub(crate) use self::batches::batch;
+pub(crate) use self::doctor::doctor;
+pub(crate) use self::explain::explain;
 pub(crate) use self::jobs::{dead, jobs};
 pub(crate) use self::keys::key;
 pub(crate) use self::migrations::migrate;
 pub(crate) use self::moves::{export, import};
+pub(crate) use self::proxies::proxies;
 pub(crate) use self::queues::{queue, workers};
+pub(crate) use self::sessions::sessions;
 use crate::args::StoreArgs;
 use crate::output::words::span;
 use crate::progress::Voice;
-use crate::settings::{Settings, StoreAddress};
-use crate::stores::{self, StoreOptions};
+use crate::settings::{Layer, Settings, StoreAddress};
+use crate::stores::{self, StoreOptions, Stores};
 use crate::{documents, logging};
 
 /// What every such command needs.
@@ -43,7 +52,12 @@ struct Admin {
 
 impl Admin {
     fn new(store: &StoreArgs, json: bool) -> anyhow::Result<Self> {
-        let settings = Settings::resolve(store.layer(), store.config.as_deref())?;
+        Self::with(store.layer(), store, json)
+    }
+
+    /// With more settings than those of the store.
+    fn with(layer: Layer, store: &StoreArgs, json: bool) -> anyhow::Result<Self> {
+        let settings = Settings::resolve(layer, store.config.as_deref())?;
         let voice = Voice::new(settings.progress, settings.quiet);
         logging::start(&settings.log, &voice)?;
         let address = stores::durable(&settings)?.clone();
@@ -59,8 +73,22 @@ impl Admin {
         code
     }
 
+    /// Without a store, for commands that need none.
+    fn without_store(layer: Layer, store: &StoreArgs, json: bool) -> anyhow::Result<Self> {
+        let settings = Settings::resolve(layer, store.config.as_deref())?;
+        let voice = Voice::new(settings.progress, settings.quiet);
+        logging::start(&settings.log, &voice)?;
+        let now = SystemClock::new().now();
+        Ok(Self { settings, address: StoreAddress::Memory, voice, json, now })
+    }
+
     async fn queue(&self) -> anyhow::Result<Arc<dyn JobQueue>> {
         stores::open_queue(&self.address, &StoreOptions::of(&self.settings), &self.voice).await
+    }
+
+    /// All of the store; needs its key.
+    async fn stores(&self) -> anyhow::Result<Stores> {
+        stores::open(&self.address, &StoreOptions::of(&self.settings), &self.voice).await
     }
 
     /// Writes the answer: as JSON if that is wanted, else as text.

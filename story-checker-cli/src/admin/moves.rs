@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
-use story_checker_core::proxy::{ProxySource, StaticProxySource};
+use story_checker_core::proxy::ProxySource;
 use story_checker_core::queue::JobQueue;
 use story_checker_core::seal::Keyring;
 use story_checker_core::transfer::{self, Counts, Imported};
@@ -22,7 +22,7 @@ use crate::stores::{self, StoreOptions, Stores};
 /// Everything that is moved.
 struct Whole {
     queue: Arc<dyn JobQueue>,
-    rest: Option<(Stores, Arc<dyn ProxySource>, Arc<Keyring>)>,
+    rest: Option<(Stores, Option<Arc<dyn ProxySource>>, Arc<Keyring>)>,
 }
 
 impl Whole {
@@ -33,7 +33,7 @@ impl Whole {
         match keys::keyring(&admin.address, named, &admin.voice) {
             Ok(keys) => {
                 let stores = stores::open(&admin.address, &options, &admin.voice).await?;
-                let proxies = stores.proxies(Arc::new(StaticProxySource::default()));
+                let proxies = stores.proxy_states();
                 Ok(Self { queue: Arc::clone(&stores.queue), rest: Some((stores, proxies, keys)) })
             }
             Err(error) if need_keys => Err(error),
@@ -47,7 +47,10 @@ impl Whole {
     fn ports(&self, secrets: bool) -> transfer::Stores<'_> {
         let ports = transfer::Stores::new(&*self.queue);
         let Some((stores, proxies, keys)) = &self.rest else { return ports };
-        let ports = ports.with_sessions(&*stores.sessions).with_proxies(&**proxies);
+        let mut ports = ports.with_sessions(&*stores.sessions);
+        if let Some(proxies) = proxies {
+            ports = ports.with_proxies(&**proxies);
+        }
         if secrets { ports.with_secrets(keys) } else { ports }
     }
 }
@@ -195,17 +198,19 @@ fn keep_config(admin: &Admin, to: Option<&Path>, config: Option<&str>) -> anyhow
 fn json_of(imported: &Imported) -> Value {
     json!({
         "taken": counted(&imported.taken), "known": counted(&imported.known), "bad": imported.bad,
-        "without_secrets": imported.without_secrets, "complete": imported.complete,
+        "without_secrets": imported.without_secrets, "proxies_left_out": imported.proxies_left_out,
+        "complete": imported.complete,
     })
 }
 
 fn text_of(imported: &Imported) -> String {
-    let Imported { taken, known, bad, without_secrets, .. } = imported;
+    let Imported { taken, known, bad, without_secrets, proxies_left_out, .. } = imported;
     let mut text = format!("imported {taken}");
     let parts = [
         (known.jobs, "jobs were there already"),
         (known.sessions, "sessions were there already"),
         (*without_secrets, "sessions came without their secrets and need a login"),
+        (*proxies_left_out, "states of proxies were left out: they are not kept here"),
         (*bad, "lines were bad"),
     ];
     for (count, what) in parts.iter().filter(|(count, _)| *count > 0) {

@@ -35,7 +35,7 @@ pub(super) fn style(verdict: &str) -> Style {
 }
 
 /// A short time, as `53 ms` or `1.3 s`.
-pub(super) fn short_span(span: Duration) -> String {
+pub(crate) fn short_span(span: Duration) -> String {
     match span.as_millis() {
         0 => format!("{} µs", span.as_micros()),
         millis @ 1..1_000 => format!("{millis} ms"),
@@ -88,7 +88,7 @@ pub(super) const fn class(class: Class) -> &'static str {
     }
 }
 
-pub(super) const fn scope(scope: Scope) -> &'static str {
+pub(crate) const fn scope(scope: Scope) -> &'static str {
     match scope {
         Scope::App => "all our use of this API, or the registered application",
         Scope::Endpoint => "one route of the platform",
@@ -103,8 +103,9 @@ pub(super) const fn scope(scope: Scope) -> &'static str {
 /// Who pays for a fault, by the charges table.
 pub(super) const fn charged(charge: Charge) -> &'static str {
     match (charge.proxy, charge.session, charge.block) {
+        _ if charge.count => "the endpoint: one more failure; it is left alone after several",
         (ProxyCharge::Cool, ..) => "the proxy: it rests",
-        (ProxyCharge::Count, ..) => "the proxy: one more failure; it rests after several in a row",
+        (ProxyCharge::Count, ..) => "the proxy: one more failure; it rests after several",
         (_, SessionCharge::Cool, _) => "the session: it rests",
         (_, SessionCharge::NeedLogin, _) => "the session: out of use until it is logged in again",
         (_, SessionCharge::Challenge, _) => "the session: out of use until its owner has acted",

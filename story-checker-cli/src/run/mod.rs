@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::Context;
 use story_checker_core::Report;
 use story_checker_core::engine::{Engine, Event, Overflow};
+use story_checker_core::gate::BreakerState;
 use story_checker_core::proxy::ProxyState;
 use story_checker_core::session::SessionState;
 use tokio::sync::{Semaphore, mpsc};
@@ -230,6 +231,21 @@ pub(crate) fn report_of(event: &Event, voice: &Voice) -> Option<Arc<Report>> {
             }
             _ => {}
         },
+        Event::BreakerChanged(change) => {
+            let (key, cause) = (&change.key, change.cause.as_str());
+            match (change.to, change.until) {
+                (BreakerState::Open, Some(until)) => {
+                    voice.say(format_args!("{key} is left alone until {until}: {cause}"));
+                }
+                (BreakerState::Open, None) => {
+                    voice.say(format_args!("{key} is left alone: {cause}"));
+                }
+                (BreakerState::Closed, _) => {
+                    voice.say(format_args!("{key} is used again: {cause}"))
+                }
+                (to, _) => tracing::info!(%key, to = to.as_str(), cause, "a breaker changes"),
+            }
+        }
         Event::PutOff { job, cause, until, attempt_used, .. } => {
             tracing::info!(%job, %until, attempt_used, cause = cause.message, "a check is put off");
         }

@@ -255,8 +255,16 @@ impl CheckContext {
         if self.cancel.is_cancelled() {
             return Err(Fault::cancelled("the check was cancelled"));
         }
-        let needs = self.keys.needs(Some(endpoint), self.session.as_deref(), self.proxy.as_deref());
-        let pass = self.gate.pass_before(needs, self.patience, Some(self.deadline)).await;
+        let needs =
+            || self.keys.needs(Some(endpoint), self.session.as_deref(), self.proxy.as_deref());
+        let begun = Instant::now();
+        let pass = self.gate.pass_before(needs(), self.patience, Some(self.deadline)).await;
+        if let Lending::Engine(lender) = &self.lending {
+            lender.waited(begun.elapsed());
+            if let Err(refusal) = &pass {
+                lender.refused(&needs(), refusal.ready_at);
+            }
+        }
         pass.map_err(|refusal| Fault::not_ready(refusal.to_string(), refusal.ready_at))
     }
 }

@@ -49,6 +49,7 @@ impl Fallback {
         let Some(first) = profiles().next() else { return invalid("there is no checker") };
         let host = profiles().find(|profile| profile.session.is_some()).unwrap_or(first);
         let mut profile = host.clone();
+        profile.made_of = profiles().flat_map(CheckerProfile::parts).cloned().collect();
         profile.kinds.retain(|kind| profiles().all(|one| one.kinds.contains(kind)));
         // Who needs another kind of session, or none, can go on without this one.
         profile.session_optional = profile.session.is_some()

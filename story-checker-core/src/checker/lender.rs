@@ -6,7 +6,9 @@ use async_trait::async_trait;
 
 use super::keys::GateKeys;
 use super::profile::CheckerProfile;
+use crate::clock::Timestamp;
 use crate::fault::Fault;
+use crate::gate::Need;
 use crate::proxy::Proxy;
 use crate::report::Report;
 use crate::session::SessionHandle;
@@ -19,6 +21,12 @@ pub(crate) trait Lender: Debug + Send + Sync {
 
     /// Keeps a fault of the pair that the call runs on, and that will not be in its answer.
     fn note(&self, fault: Fault);
+
+    /// A request has waited for its pass.
+    fn waited(&self, time: Duration);
+
+    /// A request got no pass: of these, something is not ready before then.
+    fn refused(&self, needs: &[Need], until: Timestamp);
 
     /// A pair for this checker, waiting a little if need be.
     async fn lend(

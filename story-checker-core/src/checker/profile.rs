@@ -27,6 +27,12 @@ pub struct CheckerProfile {
     pub session_optional: bool,
     /// The endpoints its requests go to, by the names given to [`CheckContext::pass`](super::CheckContext::pass).
     pub endpoints: Vec<&'static str>,
+    /// Those of them without which hardly any check gets an answer: while the breaker of one is
+    /// open, no job is claimed. If none is named and there is one endpoint only, it is that.
+    pub vital: Vec<&'static str>,
+    /// Who is asked in its place, if it is made of checkers: while one of them can answer, jobs are
+    /// claimed.
+    pub(super) made_of: Vec<Self>,
     /// The quotas it keeps unless the engine is given others.
     pub limits: Limits,
 }
@@ -43,7 +49,17 @@ impl CheckerProfile {
             session: None,
             session_optional: false,
             endpoints: Vec::new(),
+            vital: Vec::new(),
+            made_of: Vec::new(),
             limits: Limits::default(),
+        }
+    }
+
+    /// The checkers that it is made of; itself if it is made of none.
+    pub(super) fn parts(&self) -> &[Self] {
+        match self.made_of.as_slice() {
+            [] => std::slice::from_ref(self),
+            parts => parts,
         }
     }
 }

@@ -50,11 +50,13 @@ async fn keep<F: Future<Output = Result<()>>>(
     let mut next = renewed + period;
     loop {
         tokio::select! {
+            biased;
             () = sleep_until(next) => {}
             () = shared.abort.cancelled() => return,
         }
         let sent = Instant::now();
         let answer = tokio::select! {
+            biased;
             answer = timeout_at(renewed + safe, renew()) => answer,
             () = shared.abort.cancelled() => return,
         };
@@ -123,10 +125,12 @@ pub(super) async fn tidy_up(shared: Arc<Shared>) {
     let period: Duration = shared.config.lease / 3;
     loop {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(period) => {}
             () = shared.abort.cancelled() => return,
         }
         tokio::select! {
+            biased;
             () = tidy(&shared) => {}
             () = shared.abort.cancelled() => return,
         }

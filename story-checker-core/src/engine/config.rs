@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::gate::Limits;
+use crate::gate::{Breakers, Limits};
 use crate::id::WorkerId;
 use crate::proxy::ProxyPolicy;
 use crate::retry::RetryPolicy;
@@ -33,10 +33,11 @@ pub struct EngineConfig {
     pub session_rest: Duration,
     /// How long a proxy, endpoint or app rests after a fault without a hint. Default 1 min.
     pub rest: Duration,
-    /// A proxy rests after so many failures in a row. Default 5.
-    pub proxy_failures: u32,
     /// How proxies are chosen, shared and rested.
     pub proxies: ProxyPolicy,
+    /// When endpoints and proxies are left alone because they fail, and for how long. An engine that
+    /// is given a gate takes that of the gate.
+    pub breakers: Breakers,
     /// Sessions unused for so long go back to the store. Default 1 min.
     pub idle_release: Duration,
     /// Quotas by [`app`](crate::checker::CheckerProfile::app), in place of those that the checkers
@@ -69,8 +70,8 @@ impl Default for EngineConfig {
             max_crashes: 3,
             session_rest: Duration::from_secs(11 * 60),
             rest: Duration::from_secs(60),
-            proxy_failures: 5,
             proxies: ProxyPolicy::default(),
+            breakers: Breakers::default(),
             idle_release: Duration::from_secs(60),
             limits: BTreeMap::new(),
             max_queued: None,

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 use crate::clock::Timestamp;
+use crate::gate::BreakerChange;
 use crate::id::{BatchId, JobId, ProxyId, SessionId};
 use crate::proxy::ProxyState;
 use crate::report::{Cause, Report};
@@ -13,6 +14,8 @@ use crate::session::SessionState;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
+    /// A breaker has changed: an endpoint or a proxy is left alone, tried again, or well.
+    BreakerChanged(BreakerChange),
     /// A job was cancelled; there is no report.
     Cancelled {
         /// The job.

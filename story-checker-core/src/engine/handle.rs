@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::DropGuard;
 
+use super::doctor::{Diagnosis, Shares, diagnose};
 use super::event::{Overflow, Subscription};
 use super::job::check_job;
 use super::pool::SessionView;
@@ -190,6 +191,7 @@ impl EngineHandle {
             jobs.retain(|_| replies.next().is_none_or(|reply| reply == Enqueued::Full));
             if !jobs.is_empty() {
                 room = tokio::select! {
+                    biased;
                     room = self.shared.space.take(jobs.len()) => room,
                     () = self.shared.stop.cancelled() => 0,
                     // Another process may have made room.
@@ -296,6 +298,18 @@ impl EngineHandle {
     pub async fn why_not(&self, target: &Target) -> Option<Cause> {
         let lane = self.shared.lanes.iter().find(|lane| lane.serves(target))?;
         Some(self.shared.pool.why_not(lane).await)
+    }
+
+    /// Where the time of this worker went in the last minute or two.
+    #[must_use]
+    pub fn shares(&self) -> Shares {
+        self.shared.meter.shares()
+    }
+
+    /// What bounds the throughput now, how that is known, and what would raise it.
+    #[must_use]
+    pub fn why_not_scaling(&self) -> Diagnosis {
+        diagnose(&self.shares())
     }
 
     /// Shuts the engine down: claims no more, lets what runs finish within `grace`, and gives back

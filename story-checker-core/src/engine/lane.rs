@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use super::config::EngineConfig;
 use super::job::check_queue;
@@ -18,6 +19,8 @@ pub(super) struct Lane {
     pub(super) queue: QueueName,
     pub(super) keys: Arc<GateKeys>,
     pub(super) max_batch: usize,
+    /// Calls that were begun while there was little room at an endpoint that was down.
+    pub(super) probes: Arc<AtomicUsize>,
 }
 
 impl Lane {
@@ -36,6 +39,7 @@ impl Lane {
             queue: check_queue(platform, kind),
             keys: Arc::clone(&keys),
             max_batch: max_batch.get(),
+            probes: Arc::default(),
         };
         profile.kinds.iter().map(lane).collect()
     }

@@ -9,30 +9,18 @@ use crate::proxy::{Proxy, Rest};
 use crate::report::Report;
 use crate::session::SessionState;
 
-/// What a check has taught about its pair.
+/// What a check has taught about its pair. What its requests say of the proxy's breaker, the gate
+/// knows already.
 #[derive(Debug, Default)]
 pub(super) struct Lesson {
     /// The session's new state.
     pub(super) session: Option<SessionState>,
-    /// What to do with the proxy.
-    pub(super) proxy: ProxyLesson,
+    /// How the proxy must rest.
+    pub(super) rest: Option<Rest>,
     /// Targets that were answered through the pair.
     pub(super) ok: u64,
     /// What went wrong, and whose fault it was.
     pub(super) faults: Vec<(Class, Scope)>,
-}
-
-#[derive(Debug, Default)]
-pub(super) enum ProxyLesson {
-    /// It let an answer through.
-    Good,
-    /// Nothing can be said.
-    #[default]
-    Nothing,
-    /// It must rest.
-    Rest(Rest),
-    /// It failed once more; after several in a row it rests.
-    Failed(Rest),
 }
 
 impl Lesson {
@@ -54,9 +42,6 @@ impl Lesson {
                 && used.is_none_or(|used| proxy.is_some_and(|proxy| proxy.id() == used))
         };
         lesson.ok = answers.iter().flatten().filter(|report| through(report)).count() as u64;
-        if lesson.ok > 0 {
-            lesson.proxy = ProxyLesson::Good;
-        }
         let answered = answers.iter().filter_map(|answer| answer.as_ref().err());
         for fault in answered.chain(noted).filter(|fault| !fault.charged) {
             lesson.add(fault, config, now);
@@ -82,13 +67,8 @@ impl Lesson {
         if severity(state.as_ref()) > severity(self.session.as_ref()) {
             self.session = state;
         }
-        let rest = || Rest::new(fault.class, until(config.rest), reason());
-        match (charge.proxy, &self.proxy) {
-            (ProxyCharge::Cool, _) => self.proxy = ProxyLesson::Rest(rest()),
-            (ProxyCharge::Count, ProxyLesson::Nothing | ProxyLesson::Good) => {
-                self.proxy = ProxyLesson::Failed(rest());
-            }
-            (ProxyCharge::Count | ProxyCharge::Nothing, _) => {}
+        if charge.proxy == ProxyCharge::Cool {
+            self.rest = Some(Rest::new(fault.class, until(config.rest), reason()));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Loans: a check borrows another pair of the pool for a part of its work.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,12 +9,13 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
 
 use super::lesson::Lesson;
-use super::pool::{NoPair, Pair, Wish};
+use super::pool::{NoPair, Pair, Wish, limit};
 use super::running::Group;
 use super::shared::Shared;
 use crate::checker::{CheckerProfile, GateKeys, Lender, Lent, nothing_to_lend};
 use crate::clock::Timestamp;
 use crate::fault::{Fault, Scope};
+use crate::gate::Need;
 use crate::proxy::Proxy;
 use crate::report::Report;
 use crate::session::{SessionHandle, SessionKind};
@@ -31,6 +33,8 @@ pub(super) struct Desk {
     pub(super) shared: Arc<Shared>,
     pub(super) group: Arc<Group>,
     pub(super) noted: Mutex<Vec<Fault>>,
+    /// How long its requests have waited for passes, in microseconds.
+    pub(super) passing: AtomicU64,
 }
 
 #[async_trait]
@@ -42,6 +46,18 @@ impl Lender for Desk {
 
     fn note(&self, fault: Fault) {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
+    }
+
+    fn waited(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.passing.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    fn refused(&self, needs: &[Need], until: Timestamp) {
+        let Shared { gate, clock, meter, .. } = &*self.shared;
+        if let Some(wait) = limit(gate, needs, clock.now()) {
+            meter.put_off(wait, until);
+        }
     }
 
     async fn lend(
@@ -86,6 +102,7 @@ impl Lender for Desk {
             }
             // What is in use comes back by itself: no need to ask the store meanwhile.
             ask = tokio::select! {
+                biased;
                 () = returned => !busy,
                 () = sleep_until(wake.min(give_up)) => true,
             };
@@ -94,6 +111,11 @@ impl Lender for Desk {
 }
 
 impl Desk {
+    /// How long its requests have waited for passes.
+    pub(super) fn passing(&self) -> Duration {
+        Duration::from_micros(self.passing.load(Ordering::Relaxed))
+    }
+
     /// What was noted, once.
     pub(super) fn take_noted(&self) -> Vec<Fault> {
         std::mem::take(&mut self.noted.lock().unwrap_or_else(PoisonError::into_inner))

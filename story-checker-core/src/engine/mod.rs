@@ -58,19 +58,23 @@
 //! ```
 
 mod beat;
+mod breakers;
 mod census;
 mod config;
+mod doctor;
 mod event;
 mod handle;
 mod job;
 mod lane;
 mod lesson;
 mod loans;
+mod meter;
 mod pool;
 mod probes;
 mod run;
 mod running;
 mod shared;
+mod status;
 mod suspects;
 mod tasks;
 
@@ -82,15 +86,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::config::EngineConfig;
+pub use self::doctor::{Bottleneck, Diagnosis, ProxyUse, Shares, Wait, diagnose};
 use self::event::Bus;
 pub use self::event::{Event, Overflow, Subscription};
 pub use self::handle::{Drained, EngineHandle, EngineStats, SubmitOptions, Submitted};
 pub use self::job::{check_job, check_queue, read_check};
 use self::lane::Lane;
+use self::meter::Meter;
 use self::pool::Pool;
 pub use self::pool::{SessionOutcome, SessionView};
 use self::running::Running;
 use self::shared::{Counters, Shared, Space};
+pub use self::status::{WorkerStatus, read_status};
 use crate::cache::{Cache, InMemoryCache};
 use crate::checker::Checker;
 use crate::clock::{Clock, SystemClock};
@@ -115,6 +122,7 @@ pub struct EngineBuilder {
     proxies: Option<Arc<dyn ProxySource>>,
     probe: Option<Arc<dyn Probe>>,
     cache: Option<Arc<dyn Cache>>,
+    board: Option<Arc<dyn Cache>>,
     clock: Option<Arc<dyn Clock>>,
     gate: Option<Arc<Gate>>,
     config: EngineConfig,
@@ -206,6 +214,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Where this worker says how it goes ([`read_status`]); the cache by default.
+    #[must_use]
+    pub fn board(mut self, board: Arc<dyn Cache>) -> Self {
+        self.board = Some(board);
+        self
+    }
+
     /// The time; the system's by default.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -264,7 +279,13 @@ impl EngineBuilder {
         }
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let cache = self.cache.unwrap_or_else(|| Arc::new(InMemoryCache::new(Arc::clone(&clock))));
-        let gate = self.gate.unwrap_or_else(|| Arc::new(Gate::new(Arc::clone(&clock))));
+        let gate = match self.gate {
+            Some(gate) => gate,
+            None => {
+                let gate = Gate::new(Arc::clone(&clock)).with_breakers(config.breakers);
+                Arc::new(gate.map_err(|error| Error::invalid(OPERATION, error.to_string()))?)
+            }
+        };
         let ids = IdSource::new(config.seed);
         let made_up = || WorkerId::new(format!("worker-{}", ids.batch(clock.now())));
         let worker = config.worker.clone().unwrap_or_else(made_up);
@@ -286,7 +307,6 @@ impl EngineBuilder {
             worker,
             lanes,
             queue,
-            cache,
             clock,
             gate,
             pool: Arc::new(pool),
@@ -296,6 +316,9 @@ impl EngineBuilder {
             groups: AtomicUsize::new(0),
             checks: TaskTracker::new(),
             counters: Counters::default(),
+            meter: Meter::default(),
+            board: self.board.unwrap_or_else(|| Arc::clone(&cache)),
+            cache,
             paused: AtomicBool::new(false),
             last_try: Arc::new(Semaphore::new(1)),
             wake: Notify::new(),

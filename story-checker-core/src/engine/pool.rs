@@ -11,6 +11,7 @@ mod line;
 mod outlook;
 mod proxies;
 mod take;
+mod why;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,7 @@ use self::history::History;
 pub use self::history::{SessionOutcome, SessionView};
 pub(super) use self::lend::{NoPair, Wish};
 use self::line::{Kind, Leased};
+pub(super) use self::why::limit;
 use super::config::EngineConfig;
 use super::event::Bus;
 use crate::clock::Clock;
@@ -51,7 +53,6 @@ pub(super) struct Pool {
     pub(super) bus: Arc<Bus>,
     pub(super) worker: WorkerId,
     pub(super) lease: Duration,
-    pub(super) proxy_failures: u32,
     /// How long a proxy rests after a failed probe, at the least.
     rest: Duration,
     /// A pair has come back.
@@ -184,7 +185,6 @@ impl Pool {
             bus,
             worker,
             lease: config.lease,
-            proxy_failures: config.proxy_failures,
             rest: config.rest,
             probe,
             returned: Notify::new(),

@@ -1,6 +1,7 @@
 //! One call of a checker, from claimed jobs to settlements.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use futures_util::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use super::doctor::Wait;
 use super::event::Event;
 use super::job::read_check;
 use super::lane::Lane;
@@ -72,6 +74,7 @@ pub(super) async fn run(
         }
     }
     let mut ended = (started, Duration::ZERO);
+    let mut waits = Timings::default();
     let answers = if run.is_empty() {
         drop(pair);
         Vec::new()
@@ -83,6 +86,7 @@ pub(super) async fn run(
             shared: Arc::clone(&shared),
             group: Arc::clone(&group),
             noted: Mutex::default(),
+            passing: AtomicU64::new(0),
         });
         let time_left = (deadline, shared.config.patience);
         let (cancel, lender) = (group.cancel.clone(), Arc::clone(&desk) as Arc<dyn Lender>);
@@ -92,11 +96,16 @@ pub(super) async fn run(
         let answers = ask(&shared, &lane, &cx, &targets, &group, time).await;
         ended = (shared.clock.now(), begun.elapsed());
         let noted = desk.take_noted();
+        waits.pass_wait = desk.passing();
+        let proxy = pair.proxy().map(|proxy| proxy.id());
+        shared.meter.called(proxy, ended.1, waits.pass_wait);
+        shared.meter.asked(run.len());
         let lesson = Lesson::of(pair.proxy(), &answers, &noted, &shared.config, (started, ended.0));
         shared.pool.give_back(pair, lesson).await;
         answers
     };
-    let (now, timings) = (ended.0, Timings::new(started, ended.1));
+    let (now, timings) = (ended.0, Timings::new(started, ended.1).with_waits(&waits));
+    let down = lane.keys.down(&shared.gate).map(|(_, until)| until);
     for ((job, target), answer) in run.iter().zip(targets).zip(answers) {
         match shared.running.wanted(job.lease) {
             Wanted::Lost => {
@@ -109,7 +118,8 @@ pub(super) async fn run(
                 settled.push(Settling { settlement, event: Some(event) });
             }
             Wanted::Cancelled | Wanted::Yes => {
-                settled.push(conclude(&shared, job, target, answer, timings, now));
+                let timings = timings.with_waits(&before(&shared, job, &timings));
+                settled.push(conclude(&shared, job, target, answer, timings, (now, down)));
             }
         }
     }
@@ -171,6 +181,32 @@ async fn ask(
     }
 }
 
+/// What the job went through before its check began.
+fn before(shared: &Shared, job: &ClaimedJob, timings: &Timings) -> Timings {
+    /// Less than this is not worth looking up.
+    const WORTH_IT: Duration = Duration::from_millis(10);
+    let mut waits = *timings;
+    waits.queued = timings.started.since(job.enqueued_at);
+    if waits.queued >= WORTH_IT && job.attempt == 0 && job.deferrals == 0 {
+        let (pair, limit) = shared.meter.since(job.enqueued_at);
+        waits.pair_wait = pair.min(waits.queued);
+        waits.limiter_wait = limit.min(waits.queued - waits.pair_wait);
+    }
+    waits
+}
+
+/// What a job that is put off waits for.
+fn wait_after(fault: &Fault) -> Option<Wait> {
+    match (fault.class, fault.scope) {
+        // The limit was named when it refused.
+        (Class::RateLimited, Scope::Ours) | (Class::Cancelled, _) => None,
+        (_, Scope::Session) => Some(Wait::SessionsAway),
+        (_, Scope::Proxy) => Some(Wait::Proxies),
+        (Class::RateLimited | Class::Blocked, Scope::App | Scope::Endpoint) => Some(Wait::Blocked),
+        _ => Some(Wait::Retries),
+    }
+}
+
 /// Turns one answer into the end of its lease.
 fn conclude(
     shared: &Shared,
@@ -178,23 +214,30 @@ fn conclude(
     target: Target,
     answer: Result<Report, Fault>,
     timings: Timings,
-    now: Timestamp,
+    (now, down): (Timestamp, Option<Timestamp>),
 ) -> Settling {
     let fault = match answer {
         Ok(report) if matches!(report.verdict, Verdict::Unknown { .. }) => {
             let message = "the checker reported `unknown` instead of a fault; this is a bug in it";
             Fault::new(Class::Permanent, Scope::Ours, message).with_evidence(report.evidence)
         }
-        Ok(report) => return finish(shared, job, report, None),
+        Ok(mut report) => {
+            report.timings = report.timings.with_waits(&timings);
+            return finish(shared, job, report, None);
+        }
         Err(fault) => fault,
     };
     let history = JobHistory {
         attempt: job.attempt,
         deferrals: job.deferrals,
         deadline: job.deadline,
+        down,
         ..JobHistory::new(job.lease.id)
     };
     let put_off = |until: Timestamp, attempt_used: bool| {
+        if let Some(wait) = wait_after(&fault) {
+            shared.meter.put_off(wait, until);
+        }
         let cause = Cause::from(&fault);
         let (job, batch) = (job.lease.id, job.batch);
         Some(Event::PutOff { job, batch, cause, until, attempt_used })

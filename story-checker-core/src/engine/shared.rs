@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::config::EngineConfig;
 use super::event::{Bus, Event};
 use super::lane::Lane;
+use super::meter::Meter;
 use super::pool::Pool;
 use super::running::Running;
 use crate::cache::Cache;
@@ -35,6 +36,9 @@ pub(super) struct Shared {
     /// Running calls of checkers, and what must not be dropped with them.
     pub(super) checks: TaskTracker,
     pub(super) counters: Counters,
+    pub(super) meter: Meter,
+    /// Where this worker says how it goes.
+    pub(super) board: Arc<dyn Cache>,
     pub(super) paused: AtomicBool,
     /// Of the jobs that are dead once their worker dies again, one runs at a time.
     pub(super) last_try: Arc<Semaphore>,
@@ -125,18 +129,31 @@ pub(super) type Settlements = mpsc::Sender<Vec<Settling>>;
 
 /// One running call of a checker; counted until it is dropped.
 #[derive(Debug)]
-pub(super) struct Slot(Arc<Shared>);
+pub(super) struct Slot {
+    shared: Arc<Shared>,
+    /// Where it is counted besides.
+    probes: Option<Arc<AtomicUsize>>,
+}
 
 impl Slot {
-    pub(super) fn take(shared: &Arc<Shared>) -> Self {
-        shared.groups.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(shared))
+    pub(super) fn take(shared: &Arc<Shared>, probes: Option<Arc<AtomicUsize>>) -> Self {
+        let slot = Self { shared: Arc::clone(shared), probes };
+        for counter in slot.counters() {
+            counter.fetch_add(1, Ordering::AcqRel);
+        }
+        slot
+    }
+
+    fn counters(&self) -> impl Iterator<Item = &AtomicUsize> {
+        std::iter::once(&self.shared.groups).chain(self.probes.as_deref())
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.groups.fetch_sub(1, Ordering::AcqRel);
-        self.0.wake.notify_one();
+        for counter in self.counters() {
+            counter.fetch_sub(1, Ordering::AcqRel);
+        }
+        self.shared.wake.notify_one();
     }
 }

@@ -1,4 +1,7 @@
 //! The engine's tasks: one that dispatches, one that settles, and those that watch.
+//!
+//! Where several things are waited for, the first of those that have happened counts, and not a random
+//! one: so that a run on simulated time can be repeated.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,11 +12,14 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::beat::{keep_jobs, keep_sessions, tidy_up};
+use super::breakers::watch_breakers;
+use super::doctor::Wait;
 use super::event::Event;
 use super::lane::Lane;
 use super::probes::keep_probing;
 use super::run::{give_up, run};
 use super::shared::{Settlements, Settling, Shared, Slot, count};
+use super::status::publish;
 use super::suspects::single_out;
 use crate::clock::Timestamp;
 use crate::error::{Certainty, Result};
@@ -26,6 +32,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(20);
 /// How often to look for checks that take too long, at the most.
 const WATCH: Duration = Duration::from_millis(250);
+/// How often to count the time of a pause.
+const HELD: Duration = Duration::from_secs(10);
 /// The longest pause between two tries when a store does not answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -33,13 +41,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(super) async fn supervise(shared: Arc<Shared>) {
     let (settlements, inbox) = mpsc::channel(256);
     let helpers = TaskTracker::new();
+    // Before the first request: no change is missed.
+    let breakers = shared.gate.hear_breakers();
     let settler = tokio::spawn(settle(Arc::clone(&shared), inbox));
     helpers.spawn(keep_jobs(Arc::clone(&shared)));
     helpers.spawn(keep_sessions(Arc::clone(&shared)));
     helpers.spawn(tidy_up(Arc::clone(&shared)));
     helpers.spawn(watch_proxies(Arc::clone(&shared)));
     helpers.spawn(keep_probing(Arc::clone(&shared)));
+    helpers.spawn(watch_breakers(Arc::clone(&shared), breakers));
     helpers.spawn(watch_checks(Arc::clone(&shared)));
+    helpers.spawn(publish(Arc::clone(&shared)));
     dispatch(&shared, &settlements).await;
     shared.checks.close();
     shared.checks.wait().await;
@@ -72,12 +84,23 @@ async fn dispatch(shared: &Arc<Shared>, settlements: &Settlements) {
     let mut housekeeping = Instant::now();
     let mut looked = Instant::now();
     let mut pause = Pause::default();
+    let mut due = Due::default();
     while !shared.stop.is_cancelled() {
+        let mut lap = Instant::now();
+        let mut spent = |wait| {
+            let now = Instant::now();
+            shared.meter.waited(wait, now - lap, shared.clock.now());
+            lap = now;
+        };
         if shared.paused.load(Ordering::Acquire) {
             tokio::select! {
+                biased;
                 () = shared.wake.notified() => {}
                 () = shared.stop.cancelled() => {}
+                // So that it is counted in time.
+                () = tokio::time::sleep(HELD) => {}
             }
+            spent(Wait::Held);
             continue;
         }
         let mut more = false;
@@ -98,9 +121,12 @@ async fn dispatch(shared: &Arc<Shared>, settlements: &Settlements) {
                 failed = Some(error);
             }
         }
+        spent(Wait::Store);
         if failed.is_none() && (!more || looked.elapsed() >= LOOK) {
+            let wait = if more { Wait::Nothing } else { waits_for(shared, &lanes, &mut due).await };
             failed = look(shared, &mut lanes, more).await.err();
             looked = Instant::now();
+            spent(wait);
         }
         match failed {
             None => pause = Pause::default(),
@@ -112,12 +138,39 @@ async fn dispatch(shared: &Arc<Shared>, settlements: &Settlements) {
                     "dispatching pauses"
                 );
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(wait) => {}
                     () = shared.stop.cancelled() => {}
                 }
+                spent(Wait::Store);
             }
         }
     }
+}
+
+/// Whether lanes that wait for pairs have jobs at all, and when that was seen.
+#[derive(Debug, Default)]
+struct Due(Option<(Instant, bool)>);
+
+/// What the dispatcher is about to wait for, for statistics.
+async fn waits_for(shared: &Shared, lanes: &[Line], due: &mut Due) -> Wait {
+    let Some(line) = lanes.iter().find(|line| !line.dry) else { return Wait::Jobs };
+    if shared.groups.load(Ordering::Acquire) >= shared.config.max_in_flight.get() {
+        return Wait::Slots;
+    }
+    // Without a pair nothing is claimed, so nothing is known of jobs.
+    let known = due.0.filter(|(at, _)| at.elapsed() < HOUSEKEEPING);
+    let is_due = match known {
+        Some((_, is_due)) => is_due,
+        None => {
+            let waiting = lanes.iter().filter(|line| !line.dry);
+            let queues: Vec<_> = waiting.map(|line| line.lane.queue.clone()).collect();
+            let is_due = shared.queue.wait(&queues, Duration::ZERO).await.unwrap_or(true);
+            due.0 = Some((Instant::now(), is_due));
+            is_due
+        }
+    };
+    if is_due { shared.pool.wait_of(&line.lane) } else { Wait::Jobs }
 }
 
 /// A lane as its dispatcher sees it.
@@ -143,7 +196,11 @@ async fn serve(shared: &Arc<Shared>, line: &mut Line, settlements: &Settlements)
     let lane = &line.lane;
     let busy = shared.groups.load(Ordering::Acquire);
     let free = shared.config.max_in_flight.get().saturating_sub(busy);
-    let most = free.min(MAX_ITEMS.div_ceil(lane.max_batch)).min(line.appetite);
+    // Of an endpoint that was down, few ask at first whether it is back.
+    let room = lane.keys.room(&shared.gate);
+    let probes = (room < free).then(|| Arc::clone(&lane.probes));
+    let room = room.saturating_sub(lane.probes.load(Ordering::Acquire));
+    let most = free.min(MAX_ITEMS.div_ceil(lane.max_batch)).min(line.appetite).min(room);
     if most == 0 {
         return Ok(false);
     }
@@ -158,7 +215,7 @@ async fn serve(shared: &Arc<Shared>, line: &mut Line, settlements: &Settlements)
     let full = jobs.len() == want;
     let mut groups = 0;
     let mut go = |pair, group, turn| {
-        let slot = Slot::take(shared);
+        let slot = Slot::take(shared, probes.clone());
         let (shared_too, lane) = (Arc::clone(shared), Arc::clone(lane));
         let check = run(shared_too, lane, pair, (group, turn), settlements.clone());
         // Boxed here: spawning moves a future half a dozen times, and this one is 2 kB.
@@ -232,6 +289,7 @@ async fn look(shared: &Shared, lanes: &mut [Line], hurry: bool) -> Result<()> {
     };
     if queues.is_empty() {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(wait) => {}
             () = shared.wake.notified() => {}
             () = shared.stop.cancelled() => {}
@@ -239,6 +297,7 @@ async fn look(shared: &Shared, lanes: &mut [Line], hurry: bool) -> Result<()> {
         return Ok(());
     }
     let due = tokio::select! {
+        biased;
         due = shared.queue.wait(&queues, wait) => due?,
         () = shared.wake.notified() => false,
         () = shared.stop.cancelled() => false,
@@ -276,7 +335,10 @@ async fn settle_batch(shared: &Shared, batch: Vec<Settling>) {
     let leases: Vec<_> = settlements.iter().map(|settlement| settlement.lease).collect();
     let mut pause = Pause::default();
     let replies = loop {
-        match shared.queue.settle(settlements.clone(), None).await {
+        let begun = Instant::now();
+        let settled = shared.queue.settle(settlements.clone(), None).await;
+        shared.meter.settled(begun.elapsed());
+        match settled {
             Ok((replies, _)) => break replies,
             Err(error) => {
                 let give_up =
@@ -291,6 +353,7 @@ async fn settle_batch(shared: &Shared, batch: Vec<Settling>) {
                     break Vec::new();
                 }
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(pause.next()) => {}
                     () = shared.abort.cancelled() => {}
                 }
@@ -317,7 +380,10 @@ async fn settle_batch(shared: &Shared, batch: Vec<Settling>) {
             }
             Event::Cancelled { .. } => count(&shared.counters.cancelled),
             Event::Dropped { .. } => count(&shared.counters.dropped),
-            Event::ProxyChanged { .. } | Event::PutOff { .. } | Event::SessionChanged { .. } => {}
+            Event::BreakerChanged(_)
+            | Event::ProxyChanged { .. }
+            | Event::PutOff { .. }
+            | Event::SessionChanged { .. } => {}
         }
         tokio::select! {
             biased;
@@ -334,6 +400,7 @@ async fn watch_checks(shared: Arc<Shared>) {
     loop {
         let late = shared.running.late_at().map(|at| at.max(looked + WATCH));
         tokio::select! {
+            biased;
             () = until(late) => {
                 looked = Instant::now();
                 shared.running.stop_late(looked);
@@ -361,6 +428,7 @@ async fn watch_proxies(shared: Arc<Shared>) {
             shared.pool.reload_proxies().await
         };
         let reloaded = tokio::select! {
+            biased;
             reloaded = reload => reloaded,
             () = shared.abort.cancelled() => return,
         };
@@ -375,6 +443,7 @@ async fn watch_proxies(shared: Arc<Shared>) {
                     "the list of proxies could not be read anew; the old one stays in use"
                 );
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(pause.next()) => {}
                     () = shared.abort.cancelled() => return,
                 }

@@ -8,9 +8,12 @@ use governor::{Quota as GovernorQuota, RateLimiter};
 use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
-use super::*;
-use crate::clock::VirtualClock;
-use crate::fault::Class;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Gate, Key, KeyClass, Need, NotReady, Quota};
+use crate::clock::{Timestamp, VirtualClock};
+use crate::fault::{Class, Fault, Scope};
 
 type Oracle = RateLimiter<NotKeyed, InMemoryState, FakeRelativeClock, NoOpMiddleware<Nanos>>;
 
@@ -136,7 +139,7 @@ async fn waiting_is_patient_within_bounds_only() {
     assert_eq!(refused.ready_at, START + Duration::from_secs(1));
     assert_eq!(Instant::now().elapsed(), Duration::ZERO, "a refusal comes at once");
     gate.pass(needs.clone().into(), Duration::from_secs(2)).await.unwrap().mark_sent();
-    assert_eq!(gate.clock.now(), START + Duration::from_secs(1));
+    assert_eq!(gate.now(), START + Duration::from_secs(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,7 +163,7 @@ fn greedy(quota: Quota, pauses: &[u64]) -> Vec<u64> {
         for &pause in pauses {
             advance(Duration::from_millis(pause)).await;
             while send(&gate, &[session(Some(quota))]).is_ok() {
-                sent.push(gate.clock.now().as_millis() - START.as_millis());
+                sent.push(gate.now().as_millis() - START.as_millis());
             }
         }
         sent
@@ -216,7 +219,7 @@ proptest! {
             let needs = [session(Some(quota))];
             for _ in 0..spent {
                 if let Err(refusal) = send(&gate, &needs) {
-                    let wait = refusal.ready_at.since(gate.clock.now());
+                    let wait = refusal.ready_at.since(gate.now());
                     advance(wait - Duration::from_millis(1)).await;
                     prop_assert!(send(&gate, &needs).is_err());
                     advance(Duration::from_millis(1)).await;

@@ -118,6 +118,7 @@ impl JobQueue for InMemoryJobQueue {
                 until = until.min(tokio::time::Instant::now() + due.since(now));
             }
             tokio::select! {
+                biased;
                 () = &mut changed => {}
                 () = tokio::time::sleep_until(until) => {
                     if until == give_up {

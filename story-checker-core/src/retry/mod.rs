@@ -29,13 +29,16 @@ pub struct JobHistory {
     pub deferrals: u32,
     /// After this time an answer is of no use any more.
     pub deadline: Option<Timestamp>,
+    /// The endpoint it needs is known to be down until then. A failure of endpoint or proxy then
+    /// says nothing about the job, and costs no attempt.
+    pub down: Option<Timestamp>,
 }
 
 impl JobHistory {
     /// The history of a job that has never been tried.
     #[must_use]
     pub const fn new(id: JobId) -> Self {
-        Self { id, attempt: 0, deferrals: 0, deadline: None }
+        Self { id, attempt: 0, deferrals: 0, deadline: None, down: None }
     }
 }
 
@@ -143,10 +146,15 @@ pub fn decide(policy: &RetryPolicy, job: &JobHistory, fault: &Fault, now: Timest
     let random =
         mix(fold(job.id)
             ^ mix(policy.seed ^ (u64::from(job.attempt) << 32 | u64::from(job.deferrals))));
-    let fate = charge(fault.class, fault.scope).job;
     let hint = match fault.scope {
         Scope::Session | Scope::Proxy => None,
         Scope::App | Scope::Endpoint | Scope::Ours | Scope::Target => fault.until,
+    };
+    let (fate, hint) = match (charge(fault.class, fault.scope).job, fault.scope, job.down) {
+        (Fate::Retry, Scope::App | Scope::Endpoint | Scope::Proxy, Some(down)) => {
+            (Fate::Defer, Some(hint.map_or(down, |hint| hint.max(down))))
+        }
+        (fate, ..) => (fate, hint),
     };
     let pause = match fate {
         Fate::Dead => return Decision::Dead { reason: DeadReason::Permanent, not_before: None },
@@ -234,6 +242,32 @@ mod tests {
         assert!(matches!(dead, Decision::Dead { reason: DeadReason::Deferrals, .. }), "{dead:?}");
         let fresh = decide(&policy, &job(2), &limited, NOW);
         assert!(matches!(fresh, Decision::Defer { .. }), "{fresh:?}");
+    }
+
+    #[test]
+    fn while_its_endpoint_is_down_a_failure_costs_no_attempt() {
+        let policy = RetryPolicy::default();
+        let down = Some(NOW + Duration::from_secs(60));
+        let last = JobHistory { down, ..job(2) };
+        for (scope, deferred) in [
+            (Scope::Endpoint, true),
+            (Scope::App, true),
+            (Scope::Proxy, true),
+            (Scope::Ours, false),
+            (Scope::Target, false),
+        ] {
+            let fault = Fault::new(Class::Transient, scope, "502");
+            match decide(&policy, &last, &fault, NOW) {
+                Decision::Defer { not_before } => assert!(deferred && Some(not_before) >= down),
+                Decision::Dead { reason, .. } => {
+                    assert!(!deferred && reason == DeadReason::Attempts);
+                }
+                decision => panic!("{decision:?}"),
+            }
+        }
+        let gone = Fault::new(Class::Permanent, Scope::Endpoint, "410");
+        let dead = decide(&policy, &last, &gone, NOW);
+        assert!(matches!(dead, Decision::Dead { reason: DeadReason::Permanent, .. }));
     }
 
     #[test]

@@ -35,6 +35,11 @@ struct Row {
 }
 
 impl Row {
+    fn shown(&self) -> SessionRecord {
+        let last_used = Some(self.last_used).filter(|at| *at > Timestamp::default());
+        SessionRecord { last_used, ..self.record.clone() }
+    }
+
     /// A lease whose time is over still holds while nobody else was granted the session.
     fn held(&self, lease: &SessionLease) -> bool {
         self.fence == lease.fence && self.leased_until.is_some()
@@ -138,7 +143,7 @@ impl SessionStore for InMemorySessionStore {
             row.fence = self.next_fence();
             row.leased_until = Some(now + request.ttl);
             row.last_used = now;
-            leased.sessions.push((row.record.clone(), row.fence));
+            leased.sessions.push((row.shown(), row.fence));
         }
         Ok(leased)
     }
@@ -168,7 +173,7 @@ impl SessionStore for InMemorySessionStore {
         let rows = self.lock();
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let records = rows.range((start, Bound::Unbounded));
-        Ok(records.take(limit).map(|(_, row)| row.record.clone()).collect())
+        Ok(records.take(limit).map(|(_, row)| row.shown()).collect())
     }
 
     async fn remove(&self, ids: &[SessionId]) -> Result<Vec<bool>> {

@@ -189,6 +189,9 @@ pub struct SessionRecord {
     pub home_proxy: Option<ProxyId>,
     /// Grows with every stored change; 0 is not stored yet.
     pub version: u64,
+    /// When it was leased or given back last, by the store's clock. Told by the store; what a record
+    /// says of it is not stored.
+    pub last_used: Option<Timestamp>,
 }
 
 impl SessionRecord {
@@ -203,6 +206,7 @@ impl SessionRecord {
             credentials: Arc::new(credentials),
             home_proxy: None,
             version: 0,
+            last_used: None,
         }
     }
 }

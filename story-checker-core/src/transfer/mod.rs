@@ -11,6 +11,9 @@
 //! worker run on either side meanwhile; otherwise it is done twice, and batches that are paused or
 //! cancelled are so only at the end.
 //!
+//! Where nothing keeps states of proxies, they are left out and counted: which proxies rest is learnt
+//! anew.
+//!
 //! Secrets stay out, unless they are asked for (feature `seal`), and then they are sealed: with the
 //! same key ring they come in again. A session that comes in without its secrets waits for its
 //! login.
@@ -147,6 +150,8 @@ pub struct Imported {
     pub bad_lines: Vec<BadLine>,
     /// Sessions that came without their secrets and need a login.
     pub without_secrets: u64,
+    /// States of proxies that were left out, for nothing keeps them here.
+    pub proxies_left_out: u64,
     /// Configuration, as text, if the export has it: it is the caller's to put it somewhere.
     pub config: Option<String>,
     /// Whether the end was seen: if not, the export was cut off, and more was in the store.

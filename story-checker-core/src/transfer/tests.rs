@@ -170,6 +170,17 @@ async fn what_comes_in_is_what_went_out() {
 }
 
 #[tokio::test]
+async fn what_is_kept_nowhere_is_told() {
+    let (text, to) = (full_world().await.export().await, World::new());
+    let jobs = Stores::new(&to.queue);
+    let imported = import(&jobs, text.as_bytes(), |_| ()).await.unwrap();
+    // Proxies are learnt anew; sessions are not.
+    assert_eq!((imported.proxies_left_out, imported.taken.proxies), (1, 0));
+    assert_eq!((imported.bad, imported.taken.jobs), (2, 8));
+    assert!(imported.bad_lines.iter().all(|bad| bad.what == "sessions cannot be stored here"));
+}
+
+#[tokio::test]
 async fn a_second_import_changes_nothing() {
     let (from, to) = (full_world().await, World::new());
     let text = from.export().await;

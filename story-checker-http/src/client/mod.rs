@@ -128,11 +128,12 @@ impl ApiClient {
         };
         let took = sent_at.elapsed();
         let (outcome, exchange) = match collected {
-            Ok(Collected { head, body, head_after, .. }) => {
+            Ok(Collected { head, body, head_after, connect, .. }) => {
                 let record =
                     RequestRecord::new(route, head.status.as_u16(), at, took, body.len() as u64)
-                        .with_first_byte(head_after);
-                let exchange = Exchange {
+                        .with_first_byte(head_after)
+                        .with_connect(connect);
+                let mut exchange = Exchange {
                     route,
                     status: head.status,
                     headers: head.headers,
@@ -142,7 +143,9 @@ impl ApiClient {
                     received_at: at + took,
                     record,
                 };
-                (read(&exchange), Some(exchange))
+                let outcome = read(&exchange);
+                exchange.record.parse = sent_at.elapsed().saturating_sub(took);
+                (outcome, Some(exchange))
             }
             Err(error) => (Err(self.transport_fault(error, proxy.is_some(), timeout)), None),
         };

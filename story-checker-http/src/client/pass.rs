@@ -13,7 +13,8 @@ const LEAST_TIME: Duration = Duration::from_millis(500);
 pub(crate) async fn pass(cx: &CheckContext, route: &'static str) -> Result<Pass, Fault> {
     if cx.remaining() < LEAST_TIME {
         let text = "the check's deadline is too near for another request";
-        return Err(Fault::not_ready(text, cx.now()));
+        // Not before it has passed: who came back at once would be told the same again and again.
+        return Err(Fault::not_ready(text, cx.now() + cx.remaining()));
     }
     cx.pass(route).await
 }
@@ -37,5 +38,32 @@ pub(crate) async fn pass_by_waiting(cx: &CheckContext, route: &'static str) -> R
         let sleep = tokio::time::sleep(wait);
         // Cancelled: the next call for a pass says so.
         let _ = cx.cancellation().run_until_cancelled(sleep).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use story_checker_core::cache::InMemoryCache;
+    use story_checker_core::checker::CheckerProfile;
+    use story_checker_core::gate::Gate;
+    use story_checker_core::{Clock, Platform, Timestamp, VirtualClock};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn too_little_time_is_no_reason_to_come_back_at_once() {
+        let now = Timestamp::from_secs(1_795_251_600);
+        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::starting_at(now));
+        let gate = Arc::new(Gate::new(Arc::clone(&clock)));
+        let cache = Arc::new(InMemoryCache::new(Arc::clone(&clock)));
+        let left = LEAST_TIME / 2;
+        let cx = CheckContext::new(&CheckerProfile::new(Platform::INSTAGRAM), gate, cache, clock)
+            .with_deadline(Instant::now() + left);
+        for refusal in [pass(&cx, "reels").await, pass_by_waiting(&cx, "reels").await] {
+            assert_eq!(refusal.unwrap_err().until, Some(now + left));
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The port that sends requests.
 
+mod connect;
 mod error;
 mod reqwest;
 mod reqwest_error;
@@ -168,13 +169,22 @@ pub struct Response {
     pub sent_at: Instant,
     /// The time from sending to the end of the head.
     pub head_after: Duration,
+    /// How long a new connection took to make, as a part of `head_after`; 0 if one was there.
+    pub connect: Duration,
 }
 
 impl Response {
     /// An answer to a request sent at `sent_at`, whose head is there now.
     #[must_use]
     pub fn new(head: Head, body: BodyStream, sent_at: Instant) -> Self {
-        Self { head, body, sent_at, head_after: sent_at.elapsed() }
+        Self { head, body, sent_at, head_after: sent_at.elapsed(), connect: Duration::ZERO }
+    }
+
+    /// Adds the time that a new connection took.
+    #[must_use]
+    pub const fn with_connect(mut self, connect: Duration) -> Self {
+        self.connect = connect;
+        self
     }
 
     /// Reads the body to its end.
@@ -215,7 +225,8 @@ impl Response {
             body = whole.freeze();
         }
         let took = self.sent_at.elapsed();
-        Ok(Collected { head: self.head, body, head_after: self.head_after, took })
+        let Self { head, head_after, connect, .. } = self;
+        Ok(Collected { head, body, head_after, connect, took })
     }
 }
 
@@ -238,6 +249,8 @@ pub struct Collected {
     pub body: Bytes,
     /// The time from sending to the end of the head.
     pub head_after: Duration,
+    /// How long a new connection took to make, as a part of `head_after`; 0 if one was there.
+    pub connect: Duration,
     /// The time from sending to the end of the body.
     pub took: Duration,
 }

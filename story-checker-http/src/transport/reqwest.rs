@@ -13,6 +13,7 @@ use story_checker_core::ProxyId;
 use story_checker_core::proxy::{Proxy, ProxyUrl};
 use tokio::time::Instant;
 
+use super::connect::{TimeConnect, timed};
 use super::{
     Head, InvalidTransport, Request, Response, Transport, TransportError, TransportErrorKind,
     reqwest_error, tls,
@@ -106,7 +107,8 @@ impl ReqwestTransport {
             .connect_timeout(self.config.connect_timeout)
             .pool_idle_timeout(self.config.pool_idle)
             .pool_max_idle_per_host(self.config.max_idle_per_host)
-            .tls_backend_preconfigured(self.tls.clone());
+            .tls_backend_preconfigured(self.tls.clone())
+            .connector_layer(TimeConnect);
         if let Some(url) = proxy {
             let mut proxy = reqwest::Proxy::all(url.to_string()).map_err(invalid)?;
             if let Some((user, password)) = url.credentials() {
@@ -154,7 +156,7 @@ impl Transport for ReqwestTransport {
             *request.body_mut() = Some(body.into());
         }
         let sent_at = Instant::now();
-        let answer = client.execute(request).await;
+        let (answer, connect) = timed(client.execute(request)).await;
         let mut answer = answer.map_err(|error| reqwest_error::wrap(error, proxied, false))?;
         // A plain proxy answers in the place of the server.
         if proxied && answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
@@ -166,7 +168,7 @@ impl Transport for ReqwestTransport {
             .bytes_stream()
             .map_err(move |error| reqwest_error::wrap(error, proxied, true))
             .boxed();
-        Ok(Response::new(head, body, sent_at))
+        Ok(Response::new(head, body, sent_at).with_connect(connect))
     }
 }
 

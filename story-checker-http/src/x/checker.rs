@@ -9,7 +9,7 @@ use story_checker_core::session::SessionKind;
 use story_checker_core::{Fault, Platform, Report, Target, TargetKind};
 
 use super::api::{SEARCH, SESSION_KIND, SOURCE, TIMELINE, USERS, X};
-use super::check::Round;
+use super::check::{Round, validate};
 use super::config::XConfig;
 use crate::config::InvalidConfig;
 use crate::transport::Transport;
@@ -60,6 +60,18 @@ impl XChecker {
             profile.limits.endpoints.extend(quota.map(|quota| (endpoint.to_owned(), quota)));
         }
         Ok(Self { x, profile })
+    }
+
+    /// Asks the platform whether it takes the token of the context's session: one look-up of an
+    /// account of X itself.
+    ///
+    /// # Errors
+    /// The fault that stood in the way. Charged to the session it says what became of it.
+    ///
+    /// # Cancel safety
+    /// Safe; the request may have been sent.
+    pub async fn validate(&self, cx: &CheckContext) -> Result<(), Fault> {
+        validate(&self.x, cx).await
     }
 }
 

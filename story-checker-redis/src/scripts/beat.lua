@@ -4,7 +4,7 @@ insist()
 local ids, answers, times = {}, {}, {}
 for n = 3, #argv do ids[n - 2] = sub(argv[n], 1, 16) end
 local records = #ids > 0 and leases_of(ids) or {}
-local until_ = later(argv[2])
+local until_ = string.format('%d', later(argv[2]))
 for n = 1, #ids do
     local record = records[n]
     if record and sub(record, 2, 7) == sub(argv[n + 2], 17, 22) then

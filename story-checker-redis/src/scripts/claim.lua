@@ -3,6 +3,8 @@
 -- Answers: when the next job is due ('' unknown), groups (want, number, flag, batch), the ids, then
 -- each job as stored before it was leased.
 local ROOM = 512
+-- Jobs that a claim makes ready beyond what it wants, so that those of a higher priority get there.
+local ASIDE = 32
 
 -- Lets jobs that have become due into their lines.
 local function promote(queue, most)
@@ -120,7 +122,8 @@ local function claim(first)
     local worker, lease, within = argv[first], tonumber(argv[first + 1]), tonumber(argv[first + 2])
     local left, next_at = ROOM, nil
     local groups, all, out, wants = {}, {}, {}, 0
-    local until_ = later(lease)
+    -- As text: Redis would write each number with 17 digits.
+    local until_ = string.format('%d', later(lease))
     local leases, times = {}, {}
 
     -- Leases jobs that were just taken out of their order.
@@ -240,7 +243,7 @@ local function claim(first)
             claim_hopeless(queue, want, wants)
             flush()
         elseif call('HGET', P .. 'q' .. queue, 'p') ~= '1' then
-            promote(queue, want + 128)
+            promote(queue, want + ASIDE)
             if want > 0 then claim_ready(queue, want, wants) end
         end
         left = left - (#all - before)

@@ -19,9 +19,21 @@ local total = (#argv - at) / 2
 local ids = {}
 for n = 1, total do ids[n] = sub(argv[first + 2 * n - 2], 1, 16) end
 
-local keys, known = job_keys(ids), 0
-for i = 1, total, 128 do
-    known = known + call('EXISTS', unpack(keys, i, min(i + 127, total)))
+local keys, doubtful, known = job_keys(ids), {}, 0
+do
+    -- Whatever is larger than the largest id there is, is new.
+    local last = last_id()
+    local beyond = not last or is_before(last, ids[1])
+    local asked = {}
+    for n = 1, total do
+        if not (beyond and floor(byte(argv[first + 2 * n - 2], 24) / 8) % 2 == 1) then
+            doubtful[n] = true
+            asked[#asked + 1] = keys[n]
+        end
+    end
+    for i = 1, #asked, 128 do
+        known = known + call('EXISTS', unpack(asked, i, min(i + 127, #asked)))
+    end
 end
 
 local rooms, numbers = {}, {}
@@ -33,8 +45,9 @@ local function room_of(queue)
     return rooms[queue]
 end
 
+local UNTRIED = string.rep('\0', 19) -- reason, attempt, crashes, deferrals, fence
 local answers, twins, taken = {}, {}, {}
-local new, growing = {}, {}
+local new, between = {}, {}
 local lists, uniques, sizes, spans = {}, {}, {}, {}
 local sequence = call('HINCRBY', P .. 'c', 'q', total) - total
 for n = 1, total do
@@ -46,7 +59,7 @@ for n = 1, total do
     local state = past and sub(head, 45, 45) or ''
     local ended = state == 'D' or state == 'F' or state == 'C'
     local answer, key = 'i', nil
-    if known > 0 and call('EXISTS', keys[n]) == 1 then
+    if known > 0 and doubtful[n] and call('EXISTS', keys[n]) == 1 then
         answer = 'd'
         twins[#twins + 1] = id
     else
@@ -94,25 +107,24 @@ for n = 1, total do
             changed[number] = true
         end
         local line = queue .. number .. string.char(priority)
-        local job = {
-            line = line, reason = 0, attempt = 0, crashes = 0, deferrals = 0, fence = 0, sequence = sequence + n,
-            enqueued = now, at = later(delay), deadline = flags % 2 == 1 and later(span) or 0,
-            unique = unique > 0 and sub(body, payload + 1, payload + unique) or '', note = '', result = '',
-        }
+        local deadline = flags % 2 == 1 and later(span) or 0
         local cancelled = batch_of(number).cancelled
         if not past and not cancelled and delay == 0 then
             -- The usual way, without a table of everything: into the list of its line.
-            local tail = ''
-            if flags % 4 > 0 then tail = pack('>I6I4I4I4', job.deadline, payload, unique, 0) end
+            local tail, order = '', pack('>I6', sequence + n)
+            if flags % 4 > 0 then tail = pack('>I6I4I4I4', deadline, payload, unique, 0) end
             stored[#stored + 1] = keys[n]
-            stored[#stored + 1] = table.concat({
-                'L', string.char(flags % 4 > 0 and flags % 4 + 4 or 0), line, '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0',
-                pack('>I6I6I6', sequence + n, now, now), tail, body,
-            })
-            push(lists, line, id .. pack('>I6', sequence + n))
+            stored[#stored + 1] = 'L' .. string.char(flags % 4 > 0 and flags % 4 + 4 or 0) .. line .. UNTRIED .. order
+                .. at_now .. at_now .. tail .. body
+            push(lists, line, id .. order)
             count(line, 'r', 1)
-            if job.deadline > 0 then push(deadlines, queue, job.deadline, id) end
+            if deadline > 0 then push(deadlines, queue, deadline, id) end
         else
+            local job = {
+                line = line, reason = 0, attempt = 0, crashes = 0, deferrals = 0, fence = 0, sequence = sequence + n,
+                enqueued = now, at = later(delay), deadline = deadline,
+                unique = unique > 0 and sub(body, payload + 1, payload + unique) or '', note = '', result = '',
+            }
             job.payload = sub(body, 1, payload)
             if past then
                 local note
@@ -141,8 +153,8 @@ for n = 1, total do
             taken[queue .. key] = id
             push(uniques, queue, key, id)
         end
-        new[#new + 1] = id
-        growing[#new] = floor(flags / 8) % 2 == 1
+        local list = doubtful[n] and between or new
+        list[#list + 1] = id
     end
 end
 flush()
@@ -152,6 +164,7 @@ for line, list in pairs(lists) do
 end
 for queue, list in pairs(uniques) do many('HSET', P .. 'u' .. queue, list, 2) end
 for number, size in pairs(sizes) do call('HINCRBY', P .. 'b' .. number, 'n', size) end
-index_add(new, growing)
+index_append(new)
+for n = 1, #between do index_insert(between[n]) end
 close()
 return { table.concat(answers), table.concat(twins) }

@@ -79,8 +79,11 @@ local function jobs_of(ids) return gather('MGET', nil, job_keys(ids)) end
 
 local function leases_of(ids) return gather('HMGET', P .. 'l', ids) end
 
--- Counters change once per script: queue → state → change, and batch → queue and state → change.
-local of_queue, of_batch = {}, {}
+local changed = {} -- batches whose last job was enqueued or ended now
+
+-- Counters change once per script: line → state → change, then queue → state → change, and batch →
+-- queue and state → change.
+local of_line, of_queue, of_batch = {}, {}, {}
 
 local function add(of, key, field, by)
     local fields = of[key]
@@ -92,10 +95,19 @@ local function add(of, key, field, by)
 end
 
 -- A line is seven bytes: queue (2), batch (4), priority (1).
-local function count(line, state, by)
-    local queue, batch = sub(line, 1, 2), sub(line, 3, 6)
-    add(of_queue, queue, state, by)
-    if batch ~= NONE then add(of_batch, batch, queue .. state, by) end
+local function count(line, state, by) add(of_line, line, state, by) end
+
+-- Adds up what was counted per line.
+local function tally()
+    for line, states in pairs(of_line) do
+        local queue, batch = sub(line, 1, 2), sub(line, 3, 6)
+        for state, by in pairs(states) do
+            add(of_queue, queue, state, by)
+            if batch ~= NONE then add(of_batch, batch, queue .. state, by) end
+        end
+        if (states.d or 0) > 0 then changed[batch] = true end
+    end
+    of_line = {}
 end
 
 local batches = {}
@@ -112,7 +124,6 @@ local function batch_of(number)
     return batch
 end
 
-local changed = {} -- batches whose last job was enqueued or ended now
 local woken = {} -- queues that somebody may wait for
 local holders = {} -- worker → change of the number of its leases
 
@@ -240,25 +251,25 @@ local function finish(id, job, state)
 end
 
 -- Ends a leased job as done, without a table of everything: the usual way.
-local freed = {}
+local freed, at_now = {}, pack('>I6', now)
 local function finish_done(id, value, fence, result)
-    local line, flags, tail = sub(value, 3, 9), byte(value, 2), nil
+    local line, flags, lengths, tail = sub(value, 3, 9), byte(value, 2), '', nil
     if flags >= 4 then
         local _, payload, unique, note = cut('>I6I4I4I4', value, 47)
         if unique > 0 then push(freed, sub(line, 1, 2), sub(value, 65 + payload, 64 + payload + unique)) end
         tail = sub(value, 47, 64 + payload + unique + note)
-    elseif result == '' then
-        tail = sub(value, 47)
     else
-        flags = flags + 4
-        tail = pack('>I6I4I4I4', 0, #value - 46, 0, 0) .. sub(value, 47)
+        tail = sub(value, 47)
+        if result ~= '' then
+            flags = flags + 4
+            lengths = pack('>I6I4I4I4', 0, #tail, 0, 0)
+        end
     end
-    local at = pack('>I6', now)
     stored[#stored + 1] = P .. 'j' .. id
-    stored[#stored + 1] = 'D' .. string.char(flags) .. sub(value, 3, 22) .. fence .. sub(value, 29, 40) .. at .. tail .. result
-    logs.d[#logs.d + 1] = at .. id
+    stored[#stored + 1] = 'D' .. string.char(flags) .. sub(value, 3, 22) .. fence .. sub(value, 29, 40) .. at_now
+        .. lengths .. tail .. result
+    logs.d[#logs.d + 1] = at_now .. id
     count(line, 'd', 1)
-    changed[sub(line, 3, 6)] = true
 end
 
 local function store(id, job)
@@ -267,6 +278,7 @@ local function store(id, job)
 end
 
 local function flush()
+    tally()
     for i = 1, #stored, 256 do
         call('MSET', unpack(stored, i, min(i + 255, #stored)))
     end
@@ -287,92 +299,112 @@ local function flush()
     backs, plans, deadlines, stored, logs = {}, {}, {}, {}, { d = {}, x = {} }
 end
 
--- The index of ids: lists of at most 120 in their order, each small enough to be kept compactly, and
--- one order of the lists by the first id that each may hold.
-local BUCKET, ZERO = 120, string.rep('\0', 16)
+-- The index of ids: leaves of at most 64 ids, one string each, and one order of the leaves by the
+-- first id that each may hold. (Ids are compared as numbers: a comparison of strings in Lua asks the
+-- locale.)
+local LEAF, ZERO = 64, string.rep('\0', 16)
 
-local function bucket_of(id)
+local function leaf_of(id)
     return call('ZREVRANGEBYLEX', P .. 'i', '[' .. id, '-', 'LIMIT', 0, 1)[1]
 end
 
--- `growing[n]`: the n-th id is larger than all before it.
-local function index_add(ids, growing)
-    local start, last, room, run = nil, false, 0, {}
-    local function put()
-        if #run > 0 then
-            many('ZADD', P .. 'i' .. start, run, 2)
-            run = {}
-        end
-    end
-    for n = 1, #ids do
-        local id = ids[n]
-        if not (last and growing[n] and room > 0) then
-            put()
-            start = bucket_of(id)
-            if not start then
-                start = ZERO
-                call('ZADD', P .. 'i', 0, ZERO)
-            end
-            local key = P .. 'i' .. start
-            local size = call('ZCARD', key)
-            if size >= BUCKET then
-                if call('ZLEXCOUNT', key, '(' .. id, '+') == 0 then
-                    start, size = id, 0
-                    call('ZADD', P .. 'i', 0, id)
-                else
-                    local half = call('ZRANGE', key, BUCKET / 2, -1)
-                    local moved = {}
-                    for i = 1, #half do
-                        moved[2 * i - 1], moved[2 * i] = 0, half[i]
-                    end
-                    many('ZADD', P .. 'i' .. half[1], moved, 2)
-                    call('ZREMRANGEBYRANK', key, BUCKET / 2, -1)
-                    call('ZADD', P .. 'i', 0, half[1])
-                    start = bucket_of(id)
-                    size = call('ZCARD', P .. 'i' .. start)
-                end
-            end
-            room = BUCKET - size
-            last = call('ZRANGE', P .. 'i', -1, -1)[1] == start
-        end
-        run[#run + 1], run[#run + 2] = 0, id
-        room = room - 1
-    end
-    put()
+local function is_before(id, other)
+    local a, b, c = cut('>I6I6I4', id)
+    local x, y, z = cut('>I6I6I4', other)
+    if a ~= x then return a < x end
+    if b ~= y then return b < y end
+    return c < z
 end
 
--- Removes `ids[from]` to `ids[to]`. Ids in their order lie in few lists, so the ends of a part tell
--- where all of it lies; if that was wrong, each is looked for.
-local function index_drop_part(ids, from, to, runs)
-    local first, last = bucket_of(ids[from]), bucket_of(ids[to])
-    if not first or not last then return end
-    if first == last then
-        local key = P .. 'i' .. first
-        if call('ZREM', key, unpack(ids, from, to)) < to - from + 1 and from < to then
-            for n = from, to do
-                local start = bucket_of(ids[n])
-                if start then
-                    call('ZREM', P .. 'i' .. start, ids[n])
-                    runs[start] = true
-                end
-            end
+-- The largest id there is; nil if there is none.
+local function last_id()
+    local start = call('ZRANGE', P .. 'i', -1, -1)[1]
+    return start and call('GETRANGE', P .. 'i' .. start, -16, -1)
+end
+
+-- The ids of a leaf in their order.
+local function ids_in(leaf)
+    local ids = {}
+    for at = 1, #leaf, 16 do ids[#ids + 1] = sub(leaf, at, at + 15) end
+    return ids
+end
+
+-- Appends ids in their order, larger than all there are.
+local function index_append(ids)
+    local start, at = call('ZRANGE', P .. 'i', -1, -1)[1], 1
+    if not start then
+        start = ZERO
+        call('ZADD', P .. 'i', 0, ZERO)
+    end
+    local size = call('STRLEN', P .. 'i' .. start) / 16
+    while at <= #ids do
+        if size >= LEAF then
+            start, size = ids[at], 0
+            call('ZADD', P .. 'i', 0, start)
         end
-        runs[first] = true
-    elseif from + 1 == to then
-        index_drop_part(ids, from, from, runs)
-        index_drop_part(ids, to, to, runs)
-    else
-        local middle = floor((from + to) / 2)
-        index_drop_part(ids, from, middle, runs)
-        index_drop_part(ids, middle + 1, to, runs)
+        local key, to = P .. 'i' .. start, min(at + LEAF - size - 1, #ids)
+        local more = table.concat(ids, '', at, to)
+        if size == 0 then
+            call('SET', key, more)
+        else
+            call('APPEND', key, more)
+            -- A string that grew has room to spare; one written whole has none.
+            if size + to - at + 1 == LEAF then call('SET', key, call('GET', key)) end
+        end
+        size, at = size + to - at + 1, to + 1
     end
 end
 
+-- Puts one id where it belongs; a leaf that is too long is cut in two.
+local function index_insert(id)
+    local start = leaf_of(id)
+    if not start then
+        start = ZERO
+        call('ZADD', P .. 'i', 0, ZERO)
+    end
+    local key = P .. 'i' .. start
+    local leaf = call('GET', key) or ''
+    local low, high = 0, #leaf / 16
+    while low < high do
+        local middle = floor((low + high) / 2)
+        if is_before(sub(leaf, middle * 16 + 1, middle * 16 + 16), id) then
+            low = middle + 1
+        else
+            high = middle
+        end
+    end
+    leaf = sub(leaf, 1, low * 16) .. id .. sub(leaf, low * 16 + 1)
+    if #leaf > LEAF * 16 then
+        local half = LEAF / 2 * 16
+        local second = sub(leaf, half + 1, half + 16)
+        call('SET', P .. 'i' .. second, sub(leaf, half + 1))
+        call('ZADD', P .. 'i', 0, second)
+        leaf = sub(leaf, 1, half)
+    end
+    call('SET', key, leaf)
+end
+
+-- Removes ids: each leaf that holds some of them is read and written once.
 local function index_drop(ids)
-    local runs = {}
-    for from = 1, #ids, 128 do index_drop_part(ids, from, min(from + 127, #ids), runs) end
-    for start in pairs(runs) do
-        if call('EXISTS', P .. 'i' .. start) == 0 then call('ZREM', P .. 'i', start) end
+    local gone = {}
+    for n = 1, #ids do gone[ids[n]] = true end
+    for n = 1, #ids do
+        local start = gone[ids[n]] and leaf_of(ids[n])
+        if start then
+            local key, left = P .. 'i' .. start, {}
+            local leaf = call('GET', key) or ''
+            for at = 1, #leaf, 16 do
+                local id = sub(leaf, at, at + 15)
+                if gone[id] then gone[id] = nil else left[#left + 1] = id end
+            end
+            gone[ids[n]] = nil
+            if #left == 0 then
+                call('UNLINK', key)
+                call('ZREM', P .. 'i', start)
+            elseif #left * 16 < #leaf then
+                call('SET', key, table.concat(left))
+            end
+        end
     end
 end
 
@@ -433,11 +465,15 @@ local function unlease(ids, records)
     if #ids == 0 then return end
     many('HDEL', P .. 'l', ids)
     many('ZREM', P .. 't', ids)
+    local ends = {} -- line and worker → how many
     for n = 1, #ids do
-        local record = records[n]
-        local worker = sub(record, 16)
-        holders[worker] = (holders[worker] or 0) - 1
-        count(sub(record, 9, 15), 'l', -1)
+        local tail = sub(records[n], 9)
+        ends[tail] = (ends[tail] or 0) + 1
+    end
+    for tail, ended in pairs(ends) do
+        local worker = sub(tail, 8)
+        holders[worker] = (holders[worker] or 0) - ended
+        count(sub(tail, 1, 7), 'l', -ended)
     end
 end
 

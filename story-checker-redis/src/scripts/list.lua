@@ -11,10 +11,10 @@ if number ~= '' then
     if not number then return { '' } end
 end
 local views = {}
-local start = after ~= '' and bucket_of(after) or call('ZRANGE', P .. 'i', 0, 0)[1]
+local start = after ~= '' and leaf_of(after) or call('ZRANGE', P .. 'i', 0, 0)[1]
 while start do
-    local from = after ~= '' and '(' .. after or '-'
-    local ids = call('ZRANGEBYLEX', P .. 'i' .. start, from, '+')
+    local ids = ids_in(call('GET', P .. 'i' .. start) or '')
+    while after ~= '' and #ids > 0 and not is_before(after, ids[1]) do table.remove(ids, 1) end
     if #ids > 0 then
         local records = leases_of(ids)
         for n = 1, #ids do

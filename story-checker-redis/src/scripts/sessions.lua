@@ -64,5 +64,5 @@ local function held(id, fence)
 end
 
 local function shown(it)
-    return { it.id, it.version, it.fence, it.kind, it.account, it.state, it.sealed, it.home }
+    return { it.id, it.version, it.fence, it.kind, it.account, it.state, it.sealed, it.home, it.used }
 end

@@ -20,7 +20,6 @@ for n = 1, total do
             local number = sub(line, 3, 6)
             gone[#gone + 1] = ids[n]
             rows[number] = (rows[number] or 0) + 1
-            changed[number] = true
             count(line, 'd', 1)
         else
             rest[#rest + 1] = n

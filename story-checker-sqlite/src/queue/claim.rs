@@ -16,8 +16,11 @@ use crate::tx::{Tx, millis, time};
 
 type Result<T> = std::result::Result<T, Fail>;
 
-/// How many further rows one claim may handle beyond what it wants: due ones that become ready, and
-/// those of cancelled batches that are in its way.
+/// How many due rows become ready in one claim beyond what it wants: enough to be ahead of any worker,
+/// and few enough that a claim takes no longer for it.
+const PROMOTE: usize = 64;
+
+/// How many rows of cancelled batches a claim of the hopeless may put out of its way.
 const ASIDE: usize = 512;
 
 /// What a claim grants with.
@@ -39,7 +42,7 @@ pub(super) fn claim(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Claimed> 
         if let Some(within) = request.hopeless_within {
             claim_hopeless(tx, &grant, want, within, &mut claimed.jobs)?;
         } else if !queue.paused {
-            promote(tx, queue.id, want + ASIDE)?;
+            promote(tx, queue.id, want + PROMOTE)?;
             claim_ready(tx, &grant, want, &mut claimed.jobs)?;
         }
         let next = next_due(tx, queue.id)?.filter(|at| *at > tx.now());
@@ -56,20 +59,30 @@ fn next_due(tx: &Tx<'_>, queue: i64) -> Result<Option<Timestamp>> {
     Ok(at.map(time))
 }
 
-/// Makes due jobs ready, at most so many.
+/// Makes due jobs ready, at most so many, all in one statement.
 fn promote(tx: &mut Tx<'_>, queue: i64, most: usize) -> Result<()> {
-    let text = concat!(
-        "SELECT ",
-        row_columns!(),
-        " FROM job WHERE state = 1 AND queue = ?1 AND at <= ?2 ORDER BY at LIMIT ?3"
-    );
-    let due = collect(tx, text, (queue, millis(tx.now()), as_limit(most)))?;
-    for row in due {
-        if row.is_cancelled(tx)? {
-            let now = tx.now();
-            row.end(tx, JobState::Cancelled, now)?;
+    let mut promote = tx.statement(
+        "UPDATE job SET state = 0 WHERE id IN (
+             SELECT id FROM job INDEXED BY job_due WHERE state = 1 AND queue = ?1 AND at <= ?2
+             ORDER BY at LIMIT ?3)
+         RETURNING id, batch, prio, cancel",
+    )?;
+    let bound = params![queue, millis(tx.now()), as_limit(most)];
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    };
+    let promoted: Vec<_> = promote.query_map(bound, read)?.collect::<rusqlite::Result<_>>()?;
+    for (id, batch, prio, cancel) in promoted {
+        tx.count(queue, batch, JobState::Scheduled, -1)?;
+        tx.count(queue, batch, JobState::Ready, 1)?;
+        if cancel || tx.batch_cancelled(batch)? {
+            let text = concat!("SELECT ", row_columns!(), " FROM job WHERE id = ?1");
+            for row in collect(tx, text, [id])? {
+                let now = tx.now();
+                row.end(tx, JobState::Cancelled, now)?;
+            }
         } else {
-            row.put_in_line(tx, row.at)?;
+            tx.open_line(queue, prio, batch)?;
         }
     }
     Ok(())
@@ -115,12 +128,15 @@ fn claim_ready(
 ) -> Result<()> {
     let mut left = want;
     while left > 0 {
-        let mut lines = first_lines(tx, grant.queue, left)?;
+        // A second one tells whether the first is alone.
+        let mut lines = first_lines(tx, grant.queue, left.max(2))?;
         if lines.is_empty() {
             break;
         }
         let alone = lines.len() == 1;
-        let mut over = Vec::new();
+        // There may be more lines than were read: then nobody gets a second job before they are.
+        let once = lines.len() >= left;
+        let (mut over, mut served) = (Vec::new(), Vec::new());
         while left > 0
             && let Some(mut line) = lines.pop_front()
         {
@@ -133,13 +149,13 @@ fn claim_ready(
                     claimed.push(take(tx, grant, candidate, line.batch)?);
                     line.taken = true;
                     left -= 1;
-                    lines.push_back(line);
+                    if once { served.push(line) } else { lines.push_back(line) }
                 }
                 None => over.push(line),
             }
         }
         let ended = |line: &Line| line.ends && line.head.is_empty();
-        let (ended, lines): (Vec<_>, Vec<_>) = lines.into_iter().partition(ended);
+        let (ended, lines): (Vec<_>, Vec<_>) = lines.into_iter().chain(served).partition(ended);
         for line in over.into_iter().chain(ended) {
             tx.drop_line(grant.queue, line.prio, line.batch)?;
         }

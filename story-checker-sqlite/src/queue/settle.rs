@@ -109,22 +109,26 @@ pub(super) fn beat(tx: &mut Tx<'_>, beat: &Beat) -> Result<Vec<BeatReply>> {
     beat.leases.iter().map(|lease| renew(*lease)).collect()
 }
 
+/// One step of maintenance; `last` if no other follows even if there is more to do.
 pub(super) fn maintain(
     tx: &mut Tx<'_>,
     retention: &Retention,
     budget: usize,
+    last: bool,
 ) -> Result<Maintained> {
     let reaped = reap(tx, budget)?;
     let swept = sweep(tx, budget - reaped)?;
     flush(tx, retention)?;
     let pruned = prune(tx, retention, budget - reaped - swept)?;
     flush(tx, retention)?;
-    forget_workers(tx)?;
-    tx.correct_clock()?;
-    tx.shrink(SHRINK)?;
     let mut maintained = Maintained::default();
     (maintained.reaped, maintained.pruned) = (reaped, pruned);
     maintained.more = reaped + swept + pruned >= budget;
+    if last || !maintained.more {
+        forget_workers(tx)?;
+        tx.correct_clock()?;
+        tx.shrink(SHRINK)?;
+    }
     Ok(maintained)
 }
 

@@ -130,6 +130,7 @@ impl Pool {
                 return false;
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 () = self.abort.cancelled() => return false,
             }

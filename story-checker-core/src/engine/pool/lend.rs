@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::line::{Kind, Leased, Waiting};
+use super::line::Leased;
 use super::{Held, Pair, Pool, State};
 use crate::checker::GateKeys;
 use crate::clock::Timestamp;
@@ -51,7 +51,8 @@ impl Pool {
         let Some(line) = kinds.get_mut(kind) else { return Err(none) };
         line.wake(now);
         if wish.account.is_some() {
-            line.wake_fitting(wish);
+            // They may wait for the limits of another checker.
+            line.wake_if(|session| wish.fits(session.account()));
         }
         while let Some(at) = line.ready.iter().position(|it| wish.fits(it.account())) {
             let session = line.ready.remove(at).expect("its position was just found");
@@ -89,18 +90,5 @@ impl Pool {
         }
         self.settle_in(homeless).await?;
         Ok(next_at)
-    }
-}
-
-impl Kind {
-    /// Puts the sessions of one account in line again: they may wait for the limits of another
-    /// checker.
-    fn wake_fitting(&mut self, wish: Wish<'_>) {
-        let fits = |waiting: &Reverse<Waiting>| wish.fits(waiting.0.session.account());
-        if self.waiting.iter().any(fits) {
-            let (woken, others): (Vec<_>, Vec<_>) = self.waiting.drain().partition(fits);
-            self.waiting = others.into();
-            self.ready.extend(woken.into_iter().map(|Reverse(waiting)| waiting.session));
-        }
     }
 }

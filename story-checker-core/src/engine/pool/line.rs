@@ -80,6 +80,16 @@ impl Kind {
         }
     }
 
+    /// Puts those in line again for which what they wait for may be over.
+    pub(super) fn wake_if(&mut self, may_go: impl Fn(&Leased) -> bool) {
+        let may_go = |waiting: &Reverse<Waiting>| may_go(&waiting.0.session);
+        if self.waiting.iter().any(may_go) {
+            let (woken, others): (Vec<_>, Vec<_>) = self.waiting.drain().partition(may_go);
+            self.waiting = others.into();
+            self.ready.extend(woken.into_iter().map(|Reverse(waiting)| waiting.session));
+        }
+    }
+
     pub(super) fn wait(&mut self, session: Leased, at: Option<Timestamp>, now: Timestamp) {
         let order = self.waiting.len() as u64;
         // Without a time only the operator helps: look again once in a while.

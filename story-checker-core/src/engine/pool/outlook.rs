@@ -112,6 +112,11 @@ impl Pool {
             };
             return Cause::new(Class::Blocked, Scope::Proxy, message).with_not_before(ready_at);
         }
+        if let Some((key, at)) = lane.keys.down(&self.gate) {
+            let message = format!("{key} has failed again and again, and is tried next at {at}");
+            return Cause::new(Class::Transient, Scope::Endpoint, message)
+                .with_not_before(Some(at));
+        }
         // What all sessions share is what more of them cannot help against.
         let shared = lane.keys.availability(&self.gate, None, None);
         let message = if lane.session.is_none() || shared.ready_at > now {

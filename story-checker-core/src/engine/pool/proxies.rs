@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::Pool;
 use crate::clock::Timestamp;
 use crate::engine::event::Event;
-use crate::engine::lesson::{Lesson, ProxyLesson};
+use crate::engine::lesson::Lesson;
 use crate::error::Result;
 use crate::fault::{Fault, Scope};
 use crate::id::ProxyId;
-use crate::proxy::{Proxy, ProxyState, ProxyView};
+use crate::proxy::{Proxy, ProxyState, ProxyView, Rest};
 
 impl Pool {
     /// Reads the list of proxies and their stored states anew.
@@ -75,16 +75,34 @@ impl Pool {
             let Some(proxies) = &mut state.proxies else { return };
             let own = lesson.faults.iter().filter(|(_, scope)| *scope == Scope::Proxy);
             proxies.count(id, lesson.ok, own.map(|(class, _)| *class), now);
-            match &lesson.proxy {
-                ProxyLesson::Nothing => None,
-                ProxyLesson::Good => proxies.succeeded(id),
-                ProxyLesson::Failed(rest) => {
-                    proxies.failed(id, self.proxy_failures, rest.clone(), now)
-                }
-                ProxyLesson::Rest(rest) => proxies.rest(id, rest.clone(), now),
+            match &lesson.rest {
+                Some(rest) => proxies.rest(id, rest.clone(), now),
+                None if lesson.ok > 0 => proxies.succeeded(id),
+                None => None,
             }
         };
         self.tell(id, changed).await;
+    }
+
+    /// A proxy's breaker is open until then.
+    pub(in crate::engine) async fn break_proxy(&self, id: &ProxyId, rest: Rest) {
+        let now = self.clock.now();
+        let changed = self.lock().proxies.as_mut().and_then(|it| it.broken(id, rest, now));
+        self.tell(id, changed).await;
+    }
+
+    /// A proxy's breaker opened by the fault of another: if it rests for nothing else, it may be used
+    /// again, and the sessions that live there with it.
+    pub(in crate::engine) async fn absolve_proxy(&self, id: &ProxyId) {
+        let changed = self.lock().proxies.as_mut().and_then(|proxies| proxies.absolved(id));
+        if let Some(state) = &changed {
+            // Unlike a rest that is over, this one is still stored.
+            self.store_states(&[(id.clone(), state.clone())]).await;
+        }
+        self.tell(id, changed).await;
+        for line in self.lock().kinds.values_mut() {
+            line.wake_if(|session| session.home.as_ref() == Some(id));
+        }
     }
 
     /// Stores and tells a new state.

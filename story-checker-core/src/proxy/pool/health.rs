@@ -33,42 +33,12 @@ impl Rest {
 }
 
 impl ProxyPool {
-    /// Something went well: failures count anew, and a trial is over. The new state, if it is one.
+    /// Something went well: a trial is over. The new state, if it is one.
     pub fn succeeded(&mut self, id: &ProxyId) -> Option<ProxyState> {
         let &index = self.index.get(id)?;
-        match self.slots[index as usize].condition {
-            Condition::Active => {
-                if let Some(trouble) = &mut self.slots[index as usize].trouble {
-                    trouble.failures = 0;
-                }
-                None
-            }
-            Condition::Trial => Some(self.activate(index)),
-            // A check that began before the rest, or beside the probe.
-            Condition::Cooling | Condition::Disabled | Condition::Probed => None,
-        }
-    }
-
-    /// Counts a failure, and lets it rest if there were `most` in a row or if it was on trial. The
-    /// new state, if it is one.
-    pub fn failed(
-        &mut self,
-        id: &ProxyId,
-        most: u32,
-        rest: Rest,
-        now: Timestamp,
-    ) -> Option<ProxyState> {
-        let slot = &mut self.slots[*self.index.get(id)? as usize];
-        match slot.condition {
-            Condition::Active => {
-                let trouble = slot.trouble();
-                trouble.failures = trouble.failures.saturating_add(1);
-                if trouble.failures < most { None } else { self.rest(id, rest, now) }
-            }
-            Condition::Trial => self.rest(id, rest, now),
-            // One of those that were on their way when it began to rest.
-            Condition::Cooling | Condition::Disabled | Condition::Probed => None,
-        }
+        // Else it comes from a check that began before the rest, or beside the probe.
+        let is_trial = self.slots[index as usize].condition == Condition::Trial;
+        is_trial.then(|| self.activate(index))
     }
 
     /// Its breaker is open until then, which knows itself how long that is to be. The new state as
@@ -264,7 +234,7 @@ impl ProxyPool {
     fn activate(&mut self, index: u32) -> ProxyState {
         self.unsaved.remove(&index);
         let trouble = self.slots[index as usize].trouble();
-        (trouble.failures, trouble.rest, trouble.closed_since) = (0, Duration::ZERO, None);
+        (trouble.rest, trouble.closed_since) = (Duration::ZERO, None);
         self.set(index, Condition::Active);
         ProxyState::Active
     }

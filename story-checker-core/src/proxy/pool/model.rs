@@ -62,7 +62,6 @@ struct Naive {
     listed: bool,
     busy: u32,
     turn: u64,
-    failures: u32,
     rest: Duration,
 }
 
@@ -107,7 +106,6 @@ impl World {
                 listed: true,
                 busy: 0,
                 turn,
-                failures: 0,
                 rest: Duration::ZERO,
             });
         }
@@ -123,8 +121,8 @@ impl World {
             }
     }
 
-    fn cool(&mut self, id: &ProxyId, until: Timestamp) {
-        let (now, longest) = (self.now, self.policy.longest_rest);
+    fn cool(&mut self, id: &ProxyId, until: Timestamp, longest: Duration) {
+        let now = self.now;
         let Some(naive) = self.naive.get_mut(id) else { return };
         let mut until = until;
         match naive.state {
@@ -158,20 +156,13 @@ impl World {
                 if let Some(naive) = self.naive.get_mut(&id(number))
                     && matches!(naive.state, State::Cooling(_) | State::Disabled)
                 {
-                    (naive.state, naive.failures, naive.rest) = (State::Active, 0, Duration::ZERO);
+                    (naive.state, naive.rest) = (State::Active, Duration::ZERO);
                 }
             }
             Step::Fail(number) => {
-                let rest = Rest::new(Class::Timeout, now + SECOND * 60, "");
-                self.pool.failed(&id(number), 2, rest, now);
-                if let Some(naive) = self.naive.get_mut(&id(number)) {
-                    naive.failures += u32::from(naive.state == State::Active);
-                    let is_enough = naive.state == State::Trial
-                        || naive.state == State::Active && naive.failures >= 2;
-                    if is_enough {
-                        self.cool(&id(number), now + SECOND * 60);
-                    }
-                }
+                let until = now + SECOND * 60;
+                self.pool.broken(&id(number), Rest::new(Class::Timeout, until, ""), now);
+                self.cool(&id(number), until, Duration::ZERO);
             }
             Step::GiveBack(at) if !self.under_way.is_empty() => {
                 let id = self.under_way.remove(at % self.under_way.len());
@@ -208,17 +199,17 @@ impl World {
                     let result = if works { Ok(()) } else { Err(&fault) };
                     self.pool.probed(proxy.id(), result, SECOND, now);
                     if !works {
-                        self.cool(proxy.id(), now + SECOND);
+                        self.cool(proxy.id(), now + SECOND, self.policy.longest_rest);
                     } else if let Some(naive) = self.naive.get_mut(proxy.id()) {
                         naive.state = State::Active;
-                        (naive.failures, naive.rest) = (0, Duration::ZERO);
+                        naive.rest = Duration::ZERO;
                     }
                 }
             }
             Step::Rest(number, seconds) => {
                 let until = now + SECOND * seconds;
                 self.pool.rest(&id(number), Rest::new(Class::RateLimited, until, ""), now);
-                self.cool(&id(number), until);
+                self.cool(&id(number), until, self.policy.longest_rest);
             }
             Step::Select => {
                 let selected = self.pool.select(now, |_| Ok(()));
@@ -241,13 +232,8 @@ impl World {
             Step::Succeed(number) => {
                 self.pool.succeeded(&id(number));
                 if let Some(naive) = self.naive.get_mut(&id(number)) {
-                    match naive.state {
-                        State::Active => naive.failures = 0,
-                        State::Trial => {
-                            naive.state = State::Active;
-                            (naive.failures, naive.rest) = (0, Duration::ZERO);
-                        }
-                        State::Cooling(_) | State::Disabled | State::Probed => {}
+                    if naive.state == State::Trial {
+                        (naive.state, naive.rest) = (State::Active, Duration::ZERO);
                     }
                 }
             }

@@ -53,8 +53,6 @@ pub(super) struct Trouble {
     pub(super) rest: Duration,
     /// It rests because its breaker is open, and for no other reason.
     pub(super) broken: bool,
-    /// Failures in a row.
-    pub(super) failures: u32,
     /// Rests that have begun within a day of the first of them.
     pub(super) rests: u32,
     pub(super) counted_from: Timestamp,

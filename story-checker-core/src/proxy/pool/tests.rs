@@ -83,13 +83,11 @@ fn a_proxy_takes_no_more_sessions_than_it_may_and_throws_none_out() {
 }
 
 #[test]
-fn several_failures_in_a_row_let_a_proxy_rest_and_time_puts_it_on_trial() {
+fn a_cooling_proxy_is_never_used_before_its_time_which_puts_it_on_trial() {
     let mut pool = pool(&["a"]);
     let at = NOW + SECOND * 60;
-    assert_eq!(pool.failed(&id("a"), 2, rest(at), NOW), None);
-    assert_eq!(pool.succeeded(&id("a")), None);
-    assert_eq!(pool.failed(&id("a"), 2, rest(at), NOW), None, "a success starts the count anew");
-    assert!(matches!(pool.failed(&id("a"), 2, rest(at), NOW), Some(ProxyState::Cooling { .. })));
+    assert!(matches!(pool.rest(&id("a"), rest(at), NOW), Some(ProxyState::Cooling { .. })));
+    assert_eq!(pool.select(at - SECOND / 1_000, |_| Ok(())), None);
     assert_eq!(pool.home(Some(&id("a")), NOW), Home::Closed(Some(at)));
     assert_eq!(pool.open_at(NOW), Some(at));
     assert_eq!(pool.succeeded(&id("a")), None, "from before the rest");
@@ -112,8 +110,7 @@ fn a_rest_after_a_trial_is_twice_as_long_up_to_the_longest_and_a_hint_is_never_c
         now = until(&pool, "a");
         assert!(pool.select(now, |_| Ok(())).is_some());
         pool.give_back(&id("a"));
-        // One failure is enough.
-        let begun = pool.failed(&id("a"), 5, rest(now + SECOND * hint), now);
+        let begun = pool.rest(&id("a"), rest(now + SECOND * hint), now);
         assert!(matches!(begun, Some(ProxyState::Cooling { .. })));
         lengths.push(until(&pool, "a").since(now).as_secs());
     }
@@ -146,7 +143,6 @@ fn a_rest_is_never_shortened_and_a_disabled_proxy_stays_disabled() {
     let long = NOW + SECOND * 600;
     assert!(pool.rest(&id("a"), rest(long), NOW).is_some());
     assert_eq!(pool.rest(&id("a"), rest(NOW + SECOND), NOW), None);
-    assert_eq!(pool.failed(&id("a"), 1, rest(long + HOUR), NOW), None, "on its way since before");
 
     let disabled = ProxyState::Disabled { reason: "operator".into() };
     pool.replace(listed(&["b"]), vec![(id("b"), disabled.clone())], NOW);

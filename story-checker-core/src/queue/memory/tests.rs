@@ -91,6 +91,28 @@ async fn held_jobs_wake_nobody() {
     assert_eq!(before.elapsed(), SECOND);
 }
 
+/// Who cuts many payloads out of one large answer must not hold it as long as the jobs wait.
+#[tokio::test]
+async fn a_queued_job_keeps_nothing_but_its_payload() {
+    let bench = bench();
+    let answer: Arc<[u8]> = [7; 4_096].into();
+    let payload = Bytes::from_owner(Arc::clone(&answer)).slice(..3);
+    bench.add(NewJob { payload, ..bench.job("") }).await;
+    assert_eq!(Arc::strong_count(&answer), 1);
+    assert_eq!(bench.claim(1).await[0].payload.as_ref(), [7; 3]);
+}
+
+#[tokio::test]
+async fn a_beat_renews_a_lease_for_the_worker_that_holds_it() {
+    let bench = bench();
+    let id = bench.add(bench.job("x")).await;
+    let lease = bench.claim(1).await[0].lease;
+    let beat = Beat::new("other".into(), LEASE * 2, vec![lease]);
+    assert_eq!(bench.queue.beat(&beat).await.unwrap(), [BeatReply::Held]);
+    let view = bench.queue.get(&[id]).await.unwrap().remove(0).unwrap();
+    assert_eq!((view.worker, view.at), (Some("w".into()), START + LEASE * 2));
+}
+
 /// What retention keeps by number are ended jobs, not those that ended once and live again.
 #[tokio::test(start_paused = true)]
 async fn a_replayed_job_takes_no_place_among_the_kept() {

@@ -120,7 +120,8 @@ pub async fn jobs_of_one_batch_come_in_order(fixture: &dyn QueueFixture) {
     }
 }
 
-/// Batches of one priority share a claim evenly, however much each has (I11).
+/// Batches of one priority share a claim evenly, however much each has, and claims of one job as well
+/// (I11).
 pub async fn batches_take_turns(fixture: &dyn QueueFixture) {
     let bench = Bench::new(fixture).await;
     let (big, small) = (bench.batch(), bench.batch());
@@ -130,7 +131,7 @@ pub async fn batches_take_turns(fixture: &dyn QueueFixture) {
     bench.add_all(Some(small), &payloads[..5]).await;
     bench.add_all(None, &payloads[..5]).await;
     let mut taken = BTreeMap::<_, Vec<String>>::new();
-    for max in [6, 3, 3, 3] {
+    for max in [6, 3, 3, 1, 1, 1] {
         for job in bench.claim(max).await {
             let text = String::from_utf8(job.payload.to_vec()).unwrap();
             taken.entry(job.batch).or_default().push(text);
@@ -142,7 +143,17 @@ pub async fn batches_take_turns(fixture: &dyn QueueFixture) {
     for of_one in taken.values() {
         assert_eq!(of_one, &payloads[..5], "each in its order");
     }
-    assert_eq!(bench.claim(99).await.len(), 35, "the rest is the big one's");
+    assert_eq!(bench.claim(35).await.len(), 35, "the rest is the big one's");
+
+    // A batch of which nothing waits any more takes no turn from others.
+    let new = [bench.batch(), bench.batch()].map(Some);
+    for batch in new {
+        bench.add_all(batch, &payloads[..2]).await;
+    }
+    let mut taken: Vec<_> = bench.claim(2).await.iter().map(|job| job.batch).collect();
+    taken.sort();
+    assert_eq!(taken, new, "one of each");
+    assert_eq!(bench.claim(99).await.len(), 2);
 }
 
 /// A delayed job is not claimed before its time by the store's clock, and is after it (I12).

@@ -78,6 +78,7 @@ pub async fn credentials_past_their_end_are_not_leased(fixture: &dyn SessionFixt
 pub async fn the_longest_unused_comes_first(fixture: &dyn SessionFixture) {
     let store = store(fixture, &["a", "b", "c"]).await;
     let mut order = Vec::new();
+    assert_eq!(stored(&store, "a").await.unwrap().last_used, None);
     for _ in 0..6 {
         fixture.advance_sessions(Duration::from_secs(1)).await;
         let lease = lease(&store, "w").await.unwrap();
@@ -86,6 +87,10 @@ pub async fn the_longest_unused_comes_first(fixture: &dyn SessionFixture) {
     }
     let mut first = order[..3].to_vec();
     assert_eq!(order[3..], first, "the same order again");
+    let used = stored(&store, &order[5]).await.unwrap().last_used.expect("it was used");
+    assert!(
+        used <= fixture.now() && used > stored(&store, &order[4]).await.unwrap().last_used.unwrap()
+    );
     first.sort();
     assert_eq!(first, ["a", "b", "c"]);
 }

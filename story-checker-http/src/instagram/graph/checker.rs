@@ -56,6 +56,18 @@ impl GraphChecker {
         lent.session = Some(Self::SESSION_KIND);
         Ok(Self { graph, profile, lent })
     }
+
+    /// Asks the platform whether the session of the context is logged in and speaks for
+    /// `account`: one request for the stories of its own, and one more if its token is near its end.
+    ///
+    /// # Errors
+    /// The fault that stood in the way. Charged to the session it says what became of it.
+    ///
+    /// # Cancel safety
+    /// Safe; the request may have been sent.
+    pub async fn validate(&self, account: &str, cx: &CheckContext) -> Result<(), Fault> {
+        check::validate(&self.graph, account, cx).await
+    }
 }
 
 impl fmt::Display for GraphChecker {

@@ -9,7 +9,7 @@ use story_checker_core::session::SessionKind;
 use story_checker_core::{Fault, Platform, Report, Target, TargetKind};
 
 use super::api::{INFO, PROFILE, REELS, SEARCH, SESSION_KIND, SOURCE, STORY, VIEWER, Web};
-use super::check::Round;
+use super::check::{Round, validate};
 use super::config::WebConfig;
 use crate::config::InvalidConfig;
 use crate::transport::Transport;
@@ -46,8 +46,20 @@ impl WebChecker {
         profile.max_batch = web.config.max_batch;
         profile.session = Some(Self::SESSION_KIND);
         profile.endpoints = vec![INFO, PROFILE, REELS, SEARCH, STORY, VIEWER];
+        profile.vital = vec![PROFILE, REELS];
         profile.limits.session = Quota::with_burst(75, Duration::from_secs(660), 15).ok();
         Ok(Self { web, profile })
+    }
+
+    /// Asks the platform whether the session of the context is logged in: one request.
+    ///
+    /// # Errors
+    /// The fault that stood in the way. Charged to the session it says what became of it.
+    ///
+    /// # Cancel safety
+    /// Safe; the request may have been sent.
+    pub async fn validate(&self, cx: &CheckContext) -> Result<(), Fault> {
+        validate(&self.web, cx).await
     }
 }
 

@@ -120,6 +120,11 @@ impl Profile {
         }
     }
 
+    /// Whether it is the same for every session.
+    pub(super) fn is_for_all(&self) -> bool {
+        self.id.is_some() && !self.private && !self.gated
+    }
+
     pub(super) fn seen_at(&self) -> Timestamp {
         Timestamp::from_millis(self.at)
     }
@@ -162,8 +167,7 @@ impl Profile {
         };
         let believed = if profile.id.is_some() { config.profile_ttl } else { config.missing_ttl };
         let fresh = now.since(profile.seen_at()) < believed;
-        let public = profile.id.is_some() && !profile.private && !profile.gated;
-        if fresh && (public || profile.session == *session) {
+        if fresh && (profile.is_for_all() || profile.session == *session) {
             return Recalled { profile: Some(profile), former_id: None };
         }
         let former_id = profile.last_id().filter(|id| is_id(id)).map(str::to_owned);

@@ -18,6 +18,7 @@ use story_checker_core::{
 use tokio::time::Instant;
 
 use self::posts::Marks;
+pub(super) use self::users::validate;
 use super::api::{TOKEN, X};
 use super::classify::Standing;
 use super::target::{fits, is_name, query_of_tag};

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use http::StatusCode;
-use story_checker_core::{Fault, Verdict};
+use story_checker_core::checker::CheckContext;
+use story_checker_core::{Class, Fault, Scope, Verdict};
 use tracing::warn;
 
 use super::{Question, Round, State, Stop, stops};
-use crate::client::Exchange;
-use crate::x::api::USERS;
+use crate::client::{self, Exchange};
+use crate::x::api::{USERS, X};
 use crate::x::classify::{Read, Standing, judge, malformed, read};
 use crate::x::config::XConfig;
 use crate::x::parse::{UsersAnswer, parse_users};
@@ -19,6 +20,22 @@ use crate::x::user::User;
 enum Found {
     Standing(Standing),
     User(User),
+}
+
+/// An account that is there for whoever asks; any answer about it, be it none, shows that the token
+/// is taken.
+const ANYBODY: &str = "X";
+
+/// Asks whether the token is taken: one request.
+pub(in crate::x) async fn validate(x: &X, cx: &CheckContext) -> Result<(), Fault> {
+    let Some(session) = cx.session() else {
+        let text = "there is no session to ask about";
+        return Err(Fault::new(Class::Permanent, Scope::Ours, text));
+    };
+    let pass = client::pass(cx, USERS).await?;
+    let read = |exchange: &Exchange| found(exchange, &[ANYBODY]).map(drop);
+    let url = x.users_url(&[ANYBODY]);
+    x.client.send(cx, session, pass, (USERS, url), read).await.map(drop)
 }
 
 impl Round<'_> {

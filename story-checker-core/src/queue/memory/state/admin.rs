@@ -1,18 +1,22 @@
 //! What an operator does with the queue: change it and look at it.
 
-use std::ops::Bound;
+use bytes::Bytes;
 
-use super::super::super::{
+use super::State;
+use super::batch::{Batch, Share};
+use super::line::Queue;
+use super::row::Extra;
+use super::table::Slot;
+use crate::clock::Timestamp;
+use crate::id::{BatchId, JobId, WorkerId};
+use crate::queue::{
     Altered, BatchStats, JobCounts, JobFilter, JobState, JobView, Page, QueueControl, QueueName,
     QueueStats, Stats, StatsQuery, WorkerStats,
 };
-use super::{Batch, Extra, Queue, Share, State};
-use crate::clock::Timestamp;
-use crate::id::{BatchId, JobId, WorkerId};
 
 impl State {
     pub(in super::super) fn cancel(&mut self, id: JobId, now: Timestamp) -> bool {
-        let Some(&row) = self.by_id.get(&id) else { return false };
+        let Some(row) = self.rows.slot(&id) else { return false };
         match self.state_of(row) {
             JobState::Leased => self.rows[row].cancel = true,
             JobState::Ready | JobState::Scheduled => self.end(row, JobState::Cancelled, now),
@@ -22,7 +26,7 @@ impl State {
     }
 
     pub(in super::super) fn delete(&mut self, id: JobId, now: Timestamp) -> bool {
-        let Some(&row) = self.by_id.get(&id) else { return false };
+        let Some(row) = self.rows.slot(&id) else { return false };
         if !self.state_of(row).is_final() {
             return false;
         }
@@ -30,39 +34,37 @@ impl State {
             // Its batch was cancelled, and maintenance has not come to it yet.
             self.end(row, JobState::Cancelled, now);
         }
-        self.drop_row(row, now);
+        self.drop_row(id, now);
         true
     }
 
     pub(in super::super) fn replay(&mut self, id: JobId, now: Timestamp) -> bool {
-        let Some(&row) = self.by_id.get(&id) else { return false };
+        let Some(row) = self.rows.slot(&id) else { return false };
         let again = &mut self.rows[row];
         let batch_cancelled = again.batch.is_some_and(|batch| self.batches[batch].cancelled);
         if !matches!(again.state, JobState::Dead | JobState::Cancelled) || batch_cancelled {
             return false;
         }
-        if let Some(key) = again.extra.as_ref().and_then(|extra| extra.unique.clone()) {
+        let unique = again.unique().cloned();
+        if let Some(key) = &unique {
             let queue = &mut self.queues[again.queue];
-            if queue.unique.contains_key(&key) {
+            if queue.unique.contains_key(key) {
                 return false;
             }
-            queue.unique.insert(key, row);
+            queue.unique.insert(key.clone(), row);
         }
         again.attempt = 0;
         again.crashes = 0;
         again.deferrals = 0;
         again.cancel = false;
-        again.deadline = None;
-        if let Some(extra) = &mut again.extra {
-            **extra = Extra { unique: extra.unique.take(), ..Extra::default() };
-        }
+        again.extra = unique.map(|key| Box::new(Extra { unique: Some(key), ..Extra::default() }));
         self.kept[1] -= 1;
         self.put_in_line(row, now, now);
         true
     }
 
     pub(in super::super) fn cancel_batch(&mut self, id: BatchId) -> Altered {
-        let Some(&index) = self.batch_index.get(&id) else {
+        let Some(index) = self.batches.slot(&id) else {
             return Altered { changed: 0, refused: 1 };
         };
         let batch = &mut self.batches[index];
@@ -86,7 +88,7 @@ impl State {
 
     /// Lifts the cancellation: what it has not ended yet waits again.
     pub(in super::super) fn replay_batch(&mut self, id: BatchId) -> Altered {
-        let Some(&index) = self.batch_index.get(&id) else {
+        let Some(index) = self.batches.slot(&id) else {
             return Altered { changed: 0, refused: 1 };
         };
         let batch = &mut self.batches[index];
@@ -106,12 +108,12 @@ impl State {
 
     /// Gives a live job another deadline.
     pub(in super::super) fn set_deadline(&mut self, id: JobId, to: Option<Timestamp>) -> bool {
-        let Some(&row) = self.by_id.get(&id) else { return false };
+        let Some(row) = self.rows.slot(&id) else { return false };
         let state = self.state_of(row);
         if state.is_final() {
             return false;
         }
-        let before = std::mem::replace(&mut self.rows[row].deadline, to);
+        let before = std::mem::replace(&mut self.rows[row].extra().deadline, to);
         let deadlines = &mut self.queues[self.rows[row].queue].deadlines;
         if let Some(before) = before {
             deadlines.remove(&(before, row));
@@ -123,7 +125,7 @@ impl State {
     }
 
     pub(in super::super) fn pause_batch(&mut self, id: BatchId, paused: bool) -> Altered {
-        let Some(&index) = self.batch_index.get(&id) else {
+        let Some(index) = self.batches.slot(&id) else {
             return Altered { changed: 0, refused: 1 };
         };
         self.batches[index].paused = paused;
@@ -138,17 +140,17 @@ impl State {
     }
 
     pub(in super::super) fn view(&self, id: JobId) -> Option<JobView> {
-        let &index = self.by_id.get(&id)?;
-        let row = &self.rows[index];
+        let slot = self.rows.slot(&id)?;
+        let row = &self.rows[slot];
         let extra = row.extra.as_deref();
         Some(JobView {
             id,
             queue: self.queues[row.queue].name.clone(),
             batch: row.batch.map(|batch| self.batches[batch].id),
             priority: row.priority,
-            state: self.state_of(index),
+            state: self.state_of(slot),
             dead_reason: extra.and_then(|extra| extra.dead_reason),
-            payload: row.payload.clone(),
+            payload: Bytes::copy_from_slice(&row.payload),
             // An empty result needs no place of its own.
             result: matches!(row.state, JobState::Dead | JobState::Done)
                 .then(|| extra.and_then(|extra| extra.result.clone()).unwrap_or_default()),
@@ -157,11 +159,11 @@ impl State {
             crashes: row.crashes,
             deferrals: row.deferrals,
             fence: row.fence,
-            worker: row.worker.clone(),
+            worker: self.holder(slot).cloned(),
             enqueued_at: row.enqueued_at,
             at: row.at,
-            deadline: row.deadline,
-            unique: extra.and_then(|extra| extra.unique.clone()),
+            deadline: row.deadline(),
+            unique: row.unique().cloned(),
         })
     }
 
@@ -171,17 +173,16 @@ impl State {
         after: Option<JobId>,
         limit: usize,
     ) -> Page {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let JobFilter { batch, queue, state, worker } = filter;
-        let matches = |row: usize| {
+        let matches = |row: Slot| {
             let at = &self.rows[row];
             batch.is_none_or(|id| at.batch.is_some_and(|index| self.batches[index].id == id))
                 && queue.as_ref().is_none_or(|name| self.queues[at.queue].name == *name)
                 && state.is_none_or(|state| self.state_of(row) == state)
-                && (worker.is_none() || at.worker == *worker)
+                && (worker.is_none() || self.holder(row) == worker.as_ref())
         };
-        let range = self.by_id.range((start, Bound::Unbounded));
-        let mut found = range.filter(|(_, row)| matches(**row)).map(|(id, _)| *id);
+        let rows = self.rows.after(after);
+        let mut found = rows.filter(|(_, row)| matches(*row)).map(|(id, _)| *id);
         let jobs: Vec<_> = found.by_ref().take(limit).filter_map(|id| self.view(id)).collect();
         let next = found.next().and_then(|_| jobs.last().map(|job| job.id));
         Page { jobs, next }
@@ -189,8 +190,8 @@ impl State {
 
     pub(in super::super) fn stats(&self, query: &StatsQuery) -> Stats {
         let mut stats = Stats::default();
-        let batch = |index: &usize| {
-            let batch = &self.batches[*index];
+        let batch = |slot: Slot| {
+            let batch = &self.batches[slot];
             let Batch { id, cancelled, paused, created_at, changed_at, .. } = *batch;
             BatchStats {
                 batch: id,
@@ -203,28 +204,26 @@ impl State {
         };
         match query {
             StatsQuery::Batches(ids) => {
-                let known = ids.iter().filter_map(|id| self.batch_index.get(id));
+                let known = ids.iter().filter_map(|id| self.batches.slot(id));
                 stats.batches = known.map(batch).collect();
             }
             StatsQuery::BatchesAfter { after, limit } => {
-                let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-                let range = self.batch_index.range((start, Bound::Unbounded));
-                stats.batches = range.take(*limit).map(|(_, index)| batch(index)).collect();
+                let batches = self.batches.after(*after).take(*limit);
+                stats.batches = batches.map(|(_, slot)| batch(slot)).collect();
             }
             StatsQuery::Queues => {
-                let of = |queue: &Queue| QueueStats {
-                    queue: queue.name.clone(),
-                    counts: queue.counts,
-                    paused: queue.paused,
-                    max_len: queue.max_len,
+                let of = |Queue { name, counts, paused, max_len, .. }: &Queue| QueueStats {
+                    queue: name.clone(),
+                    counts: *counts,
+                    paused: *paused,
+                    max_len: *max_len,
                 };
-                stats.queues = self.queues.iter().map(of).collect();
-                stats.queues.sort_by(|a, b| a.queue.cmp(&b.queue));
+                let queues = self.queues.after(None);
+                stats.queues = queues.map(|(_, slot)| of(&self.queues[slot])).collect();
             }
             StatsQuery::Workers => {
                 let holds = |worker: &WorkerId| {
-                    let leased = self.leases.iter().map(|(_, row)| &self.rows[*row].worker);
-                    leased.filter(|holder| holder.as_ref() == Some(worker)).count() as u64
+                    self.leases.values().filter(|holder| *holder == worker).count() as u64
                 };
                 let of = |(worker, seen_at): (&WorkerId, &Timestamp)| {
                     WorkerStats::new(worker.clone(), *seen_at, holds(worker))

@@ -67,6 +67,14 @@ pub(super) async fn run(
     Err(Fault::new(Class::Permanent, Scope::Target, text))
 }
 
+/// Asks with the token of an account for its own stories.
+pub(super) async fn validate(graph: &Graph, account: &str, cx: &CheckContext) -> Result<(), Fault> {
+    let target = format!("instagram/account/{account}")
+        .parse::<Target>()
+        .map_err(|error| Fault::new(Class::Permanent, Scope::Ours, error.to_string()))?;
+    stories::ask(graph, &target, account, cx).await.map(drop)
+}
+
 /// One target, one session, and the requests so far.
 struct Asking<'a> {
     graph: &'a Graph,

@@ -76,7 +76,7 @@ impl Round<'_> {
     }
 
     async fn search(&mut self, index: usize) -> Result<Result<Second, Fault>, Stop> {
-        let pass = self.pass(SEARCH).await?;
+        let pass = self.pass_by_waiting(SEARCH).await?;
         let handle = &self.slots[index].handle;
         let mut url = self.web.urls.search.clone();
         url.set_query(Some(&format!("query={handle}")));
@@ -93,7 +93,7 @@ impl Round<'_> {
     }
 
     async fn ask_by_id(&mut self, index: usize, id: String) -> Result<Result<Second, Fault>, Stop> {
-        let pass = self.pass(INFO).await?;
+        let pass = self.pass_by_waiting(INFO).await?;
         let handle = &self.slots[index].handle;
         let url = self.web.urls.info(&id);
         let read = |exchange: &Exchange| {

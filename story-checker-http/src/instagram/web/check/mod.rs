@@ -18,6 +18,8 @@ use story_checker_core::{
 use tokio::time::Instant;
 use url::Url;
 
+use self::proof::no_login;
+pub(super) use self::proof::validate;
 use self::slot::{Nothing, Slot, State, Stop, stops};
 use super::api::{LOGIN, Web};
 use super::profile::Standing;
@@ -80,9 +82,7 @@ impl<'a> Round<'a> {
 
     async fn go(&mut self) -> Result<(), Stop> {
         if !self.web.api.has_cookie(self.session, LOGIN, self.started) {
-            let text = "the session has no sessionid cookie that is still good: log in and import \
-                        its cookies again";
-            return Err(Stop::All(Fault::new(Class::AuthRequired, Scope::Session, text)));
+            return Err(Stop::All(no_login()));
         }
         self.refuse_bad_names();
         self.recall().await;

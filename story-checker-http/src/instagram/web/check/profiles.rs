@@ -4,7 +4,7 @@ use story_checker_core::gate::Pass;
 use story_checker_core::{Class, Fault, Scope, Timestamp};
 use tracing::warn;
 
-use super::{Round, State, Stop, stops};
+use super::{Round, Slot, State, Stop, stops};
 use crate::client::Exchange;
 use crate::instagram::web::api::PROFILE;
 use crate::instagram::web::classify::{Meaning, classify, read};
@@ -34,14 +34,23 @@ impl Round<'_> {
         }
     }
 
-    /// Looks up what is not known, one request each.
+    /// Looks up what is not known, one request each. Where our own limits end that and it is worth it,
+    /// the rest of the check is for what is known by then.
     pub(super) async fn look_up(&mut self) -> Result<(), Stop> {
         let mut failed_before = false;
         for index in 0..self.slots.len() {
             if !matches!(self.slots[index].state, State::Open) {
                 continue;
             }
-            let pass = self.pass(PROFILE).await?;
+            let pass = match self.pass(PROFILE).await {
+                Ok(pass) => pass,
+                Err(Stop::Later(fault)) if is_ours(&fault) && self.is_worth_going_on() => {
+                    let open = |slot: &&mut Slot<'_>| matches!(slot.state, State::Open);
+                    self.slots.iter_mut().filter(open).for_each(|slot| slot.fail(fault.clone()));
+                    return Ok(());
+                }
+                Err(stop) => return Err(stop),
+            };
             match self.fetch_profile(index, pass).await {
                 Ok(profile) => {
                     failed_before = false;
@@ -58,6 +67,20 @@ impl Round<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether to answer for what is known instead of leaving all to a later check: that one would
+    /// begin with the same look-ups, and where passes come one by one it would never come to an end.
+    /// What was seen for this session alone would be lost; else it is for half of the targets at
+    /// least, so that not every look-up has requests for reels of its own.
+    fn is_worth_going_on(&self) -> bool {
+        let known = |slot: &&Slot<'_>| matches!(slot.state, State::Known { .. });
+        let lost = |slot: &Slot<'_>| match &slot.state {
+            State::Known { profile, fresh } => *fresh && !profile.is_for_all(),
+            _ => false,
+        };
+        self.slots.iter().any(lost)
+            || self.slots.iter().filter(known).count() * 2 >= self.slots.len()
     }
 
     async fn fetch_profile(&mut self, index: usize, pass: Pass) -> Result<Profile, Fault> {
@@ -134,6 +157,11 @@ impl Round<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a step was refused by our own limits, and not because the check has to end.
+fn is_ours(fault: &Fault) -> bool {
+    (fault.class, fault.scope) == (Class::RateLimited, Scope::Ours)
 }
 
 /// Reads the answer about a profile; none means that it exists, but is private (W15).

@@ -2,14 +2,48 @@
 
 use std::borrow::Cow;
 
+use story_checker_core::checker::CheckContext;
 use story_checker_core::{Class, Fault, Scope, Verdict};
 
 use super::{Round, Slot, State, Stop};
-use crate::client::Exchange;
-use crate::instagram::web::api::VIEWER;
+use crate::client::{self, Exchange};
+use crate::instagram::web::api::{LOGIN, VIEWER, Web};
 use crate::instagram::web::classify::read;
 use crate::instagram::web::parse::{ViewerAnswer, parse_viewer};
 use crate::instagram::web::story::BROADCASTS;
+
+/// Asks whether the session is logged in: one request.
+pub(in crate::instagram::web) async fn validate(web: &Web, cx: &CheckContext) -> Result<(), Fault> {
+    let Some(session) = cx.session() else {
+        let text = "there is no session to ask about";
+        return Err(Fault::new(Class::Permanent, Scope::Ours, text));
+    };
+    if !web.api.has_cookie(session, LOGIN, cx.now()) {
+        return Err(no_login());
+    }
+    let pass = client::pass(cx, VIEWER).await?;
+    let read = |exchange: &Exchange| web.strikes.weigh(session.id(), viewer(exchange));
+    web.api.send(cx, session, pass, (VIEWER, web.urls.viewer.clone()), read).await.map(drop)
+}
+
+/// The fault of a session without the cookie that makes one.
+pub(super) fn no_login() -> Fault {
+    let text = "the session has no sessionid cookie that is still good: log in and import its \
+                cookies again";
+    Fault::new(Class::AuthRequired, Scope::Session, text)
+}
+
+/// Whether the answer sees somebody behind the session.
+fn viewer(exchange: &Exchange) -> Result<(), Fault> {
+    match read(exchange, parse_viewer)? {
+        ViewerAnswer::LoggedIn => Ok(()),
+        ViewerAnswer::LoggedOut => {
+            let text = "the platform sees nobody behind this session, so its answers are not \
+                        believed: log in and import its cookies again";
+            Err(Fault::new(Class::AuthRequired, Scope::Session, text))
+        }
+    }
+}
 
 impl Round<'_> {
     /// Believes the absence of something only if the session was logged in then or later: once
@@ -26,15 +60,7 @@ impl Round<'_> {
         if self.slots.iter().any(waits_for_proof) {
             let pass = self.pass_by_waiting(VIEWER).await?;
             let url = self.web.urls.viewer.clone();
-            let read = |exchange: &Exchange| match read(exchange, parse_viewer)? {
-                ViewerAnswer::LoggedIn => Ok(()),
-                ViewerAnswer::LoggedOut => {
-                    let text = "the platform sees nobody behind this session, so its answers are \
-                                not believed: log in and import its cookies again";
-                    Err(Fault::new(Class::AuthRequired, Scope::Session, text))
-                }
-            };
-            let sent = self.send(pass, (VIEWER, url), read).await;
+            let sent = self.send(pass, (VIEWER, url), viewer).await;
             let ((), exchange) = sent.map_err(Stop::All)?;
             self.shared.push(exchange.record);
             by_viewer = true;

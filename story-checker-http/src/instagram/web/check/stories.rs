@@ -45,7 +45,7 @@ impl Round<'_> {
         }
         let mut url = self.web.urls.reels.clone();
         url.set_query(Some(&query));
-        let pass = self.pass(REELS).await?;
+        let pass = self.pass_by_waiting(REELS).await?;
         let read = |exchange: &Exchange| self.read_reels(exchange, &asked);
         let (reels, exchange) = match self.send(pass, (REELS, url), read).await {
             Ok(answer) => answer,
