@@ -7,7 +7,7 @@ use story_checker_core::{Item, MediaKind, MediaVariant, Timestamp};
 
 use super::parse::{Broadcast, File, Holds, Reel, ReelsAnswer, Story};
 use crate::client::contains;
-use crate::wire::{Loose, Number, Text};
+use crate::wire::{Number, Text};
 
 /// How long a story lives.
 pub(super) const LIFE: Duration = Duration::from_secs(24 * 3_600);
@@ -123,12 +123,13 @@ impl Seen {
         if reel.id.as_ref().is_some_and(|own| own.as_str() != id) {
             return Err("the reel is another account's");
         }
-        let is_old = |kind: &Option<Loose<'_>>| {
-            let kind = kind.as_ref().map_or("", |kind| &kind.0);
-            ["highlight", "archive"].iter().any(|old| contains(kind, old))
-        };
-        if is_old(&reel.reel_type) || is_old(&reel.type_name) {
-            return Err("the reel is not made of current stories");
+        for kind in [&reel.reel_type, &reel.type_name].into_iter().flatten() {
+            if kind.0.is_empty() {
+                return Err("the reel does not say in words what it is");
+            }
+            if ["highlight", "archive"].iter().any(|old| contains(&kind.0, old)) {
+                return Err("the reel is not made of current stories");
+            }
         }
         if !is_of(reel.broadcast.as_ref(), id) {
             return Err("the broadcast is another account's");

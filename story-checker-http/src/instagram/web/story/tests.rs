@@ -71,6 +71,7 @@ fn without_live_items_it_is_empty_or_unclear() {
         r#"{"items":null,"media_count":0}"#,
         r#"{"items":null,"media_count":1,"user":{"pk":43}}"#,
         r#"{"items":[],"broadcast":{"broadcast_owner":{"pk":43}}}"#,
+        r#"{"__typename":["GraphHighlightReel"],"items":[{"pk":"1","taken_at":1795299000}]}"#,
         r#"{"__typename":"GraphHighlightReel","items":[{"pk":"1","taken_at":1795299000}]}"#,
         r#"{"id":"43","items":[]}"#,
         r#"{"id":"42","reel_type":"highlight_reel","items":[{"pk":"1","taken_at":1795299000}]}"#,
