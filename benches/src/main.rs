@@ -10,6 +10,7 @@ mod http_overhead;
 mod jobs;
 mod parse;
 mod platform;
+mod pools;
 mod process;
 mod queue_latency;
 mod queue_memory;
@@ -53,6 +54,11 @@ const BENCHES: &[Bench] = &[
         "from enqueuing to the check while the engine is idle, in process and from another one",
         queue_latency::run,
     ),
+    Bench::new(
+        "pools",
+        "selecting among 100,000 proxies; memory per proxy and per key of the gate",
+        pools::run,
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -62,6 +68,7 @@ fn main() -> ExitCode {
         Some(platform::ROLE) => Some(platform::serve(&names[1..])),
         Some(http_overhead::PROFILE_ROLE) => Some(http_overhead::profile(&names[1..])),
         Some(queue_latency::ROLE) => Some(queue_latency::serve(&names[1..])),
+        Some(pools::ROLE) => Some(pools::one(&names[1..])),
         Some(queue_memory::ROLE) => Some(queue_memory::one(&names[1..])),
         Some(queue_throughput::PROFILE_ROLE) => Some(queue_throughput::profile(&names[1..])),
         Some(queue_scale::PROFILE_ROLE) => Some(queue_scale::profile(&names[1..])),

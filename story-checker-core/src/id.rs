@@ -105,6 +105,13 @@ text_id! {
     WorkerId,
 }
 
+impl ProxyId {
+    /// The text, shared: of many proxies each has its name once.
+    pub(crate) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+}
+
 /// A number that grows at every grant of a lease, per job and per session, and is never reused: who
 /// holds an old one can change nothing.
 #[derive(

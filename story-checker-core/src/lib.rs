@@ -45,6 +45,7 @@ mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod transfer;
+mod usage;
 
 pub use self::clock::{Clock, SystemClock, Timestamp, VirtualClock};
 pub use self::error::{Certainty, Error, ErrorKind, Result};
@@ -54,3 +55,4 @@ pub use self::id::{BatchId, Fence, JobId, ProxyId, SessionId, WorkerId};
 pub use self::report::{Cause, Item, MediaKind, MediaVariant, Report, Timings, Verdict};
 pub use self::secret::Secret;
 pub use self::target::{InvalidTarget, Platform, Target, TargetKind};
+pub use self::usage::Usage;

@@ -229,8 +229,9 @@ async fn a_blocked_proxy_rests_its_session_waits_and_nothing_goes_directly() {
     })
     .await;
     assert!(all.iter().all(|report| report.verdict == Verdict::Active));
-    assert_eq!(changed.len(), 1);
+    assert_eq!(changed.len(), 2, "{changed:?}");
     assert!(matches!(&changed[0].1, ProxyState::Cooling { until: at, .. } if *at == until));
+    assert_eq!((&changed[0].0, &changed[1].1), (&changed[1].0, &ProxyState::Active));
     assert!(world.elapsed() >= SECOND * 90);
     {
         let seen = world.checker.seen.lock().unwrap();

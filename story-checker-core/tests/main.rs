@@ -12,6 +12,7 @@ mod faults;
 mod loans;
 mod mutants;
 mod outages;
+mod pools;
 mod remember;
 mod suites;
 mod support;

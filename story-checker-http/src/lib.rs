@@ -5,6 +5,7 @@ mod client;
 mod config;
 pub mod import;
 pub mod instagram;
+pub mod proxies;
 mod transport;
 mod wire;
 pub mod x;

@@ -9,6 +9,7 @@ mod proxies;
 mod second;
 mod secrets;
 mod sockets;
+mod sources;
 mod support;
 mod verdicts;
 mod x;

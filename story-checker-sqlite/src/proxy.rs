@@ -117,8 +117,13 @@ impl ProxySource for SqliteProxySource {
         };
         let states: Vec<_> = states.iter().map(text).collect::<Result<_>>()?;
         let save = move |tx: &mut Tx<'_>| {
-            let mut save =
-                tx.statement("INSERT OR REPLACE INTO proxy (id, state) VALUES (?1, ?2)")?;
+            // The condition is that of `ProxyState::undoes`.
+            let mut save = tx.statement(
+                "INSERT INTO proxy (id, state) VALUES (?1, ?2)
+                 ON CONFLICT (id) DO UPDATE SET state = excluded.state
+                 WHERE NOT (excluded.state ->> 'state' = 'cooling'
+                            AND proxy.state ->> 'state' = 'disabled')",
+            )?;
             for (id, state) in &states {
                 save.execute(params![id.as_str(), state])?;
             }

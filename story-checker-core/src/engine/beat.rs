@@ -141,6 +141,7 @@ async fn tidy(shared: &Shared) {
     shared.gate.tidy();
     let before = shared.clock.now() - shared.config.idle_release;
     shared.pool.release_idle(Some(before)).await;
+    shared.pool.keep_states().await;
     for _ in 0..16 {
         match shared.queue.maintain(MAX_ITEMS).await {
             Ok(maintained) if maintained.more => {}

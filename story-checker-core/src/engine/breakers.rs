@@ -6,8 +6,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::event::Event;
 use super::shared::Shared;
+use crate::fault::Class;
 use crate::gate::{BreakerCause, BreakerChange, BreakerState, KeyClass};
 use crate::id::ProxyId;
+use crate::proxy::Rest;
 
 /// Keeps the states of the proxies in step with their breakers, and tells of every change, until the
 /// engine has ended. The gate holds by itself; this is what is stored and shown.
@@ -36,8 +38,8 @@ async fn follow(shared: &Shared, change: BreakerChange) {
         let id = ProxyId::new(change.key.name().to_owned());
         let pool = &shared.pool;
         if let (BreakerState::Open, Some(until)) = (change.to, change.until) {
-            let reason = change.cause.as_str().to_owned();
-            pool.change_proxy(&id, |proxies, id| proxies.broken(id, until, reason)).await;
+            let rest = Rest::new(Class::Transient, until, change.cause.as_str());
+            pool.break_proxy(&id, rest).await;
         } else if change.cause == BreakerCause::CommonCause {
             pool.absolve_proxy(&id).await;
         }

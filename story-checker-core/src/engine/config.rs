@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::gate::{Breakers, ColdStart, Limits};
 use crate::id::WorkerId;
+use crate::proxy::ProxyPolicy;
 use crate::retry::RetryPolicy;
 
 /// The engine's settings. All have defaults that suit one process.
@@ -32,6 +33,8 @@ pub struct EngineConfig {
     pub session_rest: Duration,
     /// How long a proxy, endpoint or app rests after a fault without a hint. Default 1 min.
     pub rest: Duration,
+    /// How proxies are chosen, shared and rested.
+    pub proxies: ProxyPolicy,
     /// When endpoints and proxies are left alone because they fail, and for how long. An engine that
     /// is given a gate takes that of the gate.
     pub breakers: Breakers,
@@ -70,6 +73,7 @@ impl Default for EngineConfig {
             max_crashes: 3,
             session_rest: Duration::from_secs(11 * 60),
             rest: Duration::from_secs(60),
+            proxies: ProxyPolicy::default(),
             breakers: Breakers::default(),
             idle_release: Duration::from_secs(60),
             limits: BTreeMap::new(),

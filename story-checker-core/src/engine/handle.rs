@@ -8,10 +8,12 @@ use tokio_util::sync::DropGuard;
 use super::doctor::{Diagnosis, Shares, diagnose};
 use super::event::{Overflow, Subscription};
 use super::job::check_job;
+use super::pool::SessionView;
 use super::shared::Shared;
 use crate::cache::CacheStats;
 use crate::error::{Certainty, Error, ErrorKind, Result};
 use crate::id::{BatchId, WorkerId};
+use crate::proxy::ProxyView;
 use crate::queue::{Alter, Enqueued, MAX_ITEMS, NewJob, Select, Stats, StatsQuery};
 use crate::report::Cause;
 use crate::target::Target;
@@ -252,6 +254,18 @@ impl EngineHandle {
             sessions: self.shared.pool.held(),
             paused: self.shared.paused.load(Ordering::Relaxed),
         }
+    }
+
+    /// The proxies as they stand in this worker.
+    #[must_use]
+    pub fn proxies(&self) -> Vec<ProxyView> {
+        self.shared.pool.proxies()
+    }
+
+    /// The sessions that this worker has leased, or has had within a day, by label.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<SessionView> {
+        self.shared.pool.sessions()
     }
 
     /// Counts of a batch, by the queue.

@@ -1,9 +1,11 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::EngineConfig;
 use crate::charge::{ProxyCharge, SessionCharge, charge};
 use crate::clock::Timestamp;
-use crate::fault::Fault;
+use crate::fault::{Class, Fault, Scope};
+use crate::proxy::{Proxy, Rest};
 use crate::report::Report;
 use crate::session::SessionState;
 
@@ -13,20 +15,33 @@ use crate::session::SessionState;
 pub(super) struct Lesson {
     /// The session's new state.
     pub(super) session: Option<SessionState>,
-    /// The proxy must rest until then, and why.
-    pub(super) rest: Option<(Timestamp, String)>,
+    /// How the proxy must rest.
+    pub(super) rest: Option<Rest>,
+    /// Targets that were answered through the pair.
+    pub(super) ok: u64,
+    /// What went wrong, and whose fault it was.
+    pub(super) faults: Vec<(Class, Scope)>,
 }
 
 impl Lesson {
-    /// What the answers, and the faults noted besides, say about the pair: the worst for the
-    /// session, and one word on the proxy.
+    /// What the answers, and the faults noted besides, say about the pair, which was used since
+    /// then: the worst for the session, and one word on the proxy.
     pub(super) fn of(
+        proxy: Option<&Arc<Proxy>>,
         answers: &[Result<Report, Fault>],
         noted: &[Fault],
         config: &EngineConfig,
-        now: Timestamp,
+        (since, now): (Timestamp, Timestamp),
     ) -> Self {
         let mut lesson = Self::default();
+        // An answer that came through another proxy, or was only remembered, says nothing of it.
+        let through = |report: &Report| {
+            let used = report.evidence.proxy.as_ref();
+            let ended = report.timings.ended;
+            (ended >= since || ended == Timestamp::default())
+                && used.is_none_or(|used| proxy.is_some_and(|proxy| proxy.id() == used))
+        };
+        lesson.ok = answers.iter().flatten().filter(|report| through(report)).count() as u64;
         let answered = answers.iter().filter_map(|answer| answer.as_ref().err());
         for fault in answered.chain(noted).filter(|fault| !fault.charged) {
             lesson.add(fault, config, now);
@@ -35,6 +50,7 @@ impl Lesson {
     }
 
     fn add(&mut self, fault: &Fault, config: &EngineConfig, now: Timestamp) {
+        self.faults.push((fault.class, fault.scope));
         let charge = charge(fault.class, fault.scope);
         let reason = || fault.message.clone().into_owned();
         let until = |rest: Duration| fault.until.unwrap_or(now + rest);
@@ -52,7 +68,7 @@ impl Lesson {
             self.session = state;
         }
         if charge.proxy == ProxyCharge::Cool {
-            self.rest = Some((until(config.rest), reason()));
+            self.rest = Some(Rest::new(fault.class, until(config.rest), reason()));
         }
     }
 }

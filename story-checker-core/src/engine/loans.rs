@@ -176,6 +176,7 @@ struct BorrowedPair {
     shared: Arc<Shared>,
     group: Arc<Group>,
     pair: Option<Pair>,
+    since: Timestamp,
 }
 
 impl BorrowedPair {
@@ -184,7 +185,8 @@ impl BorrowedPair {
             desk.group.depend_on(session.id());
         }
         let (shared, group) = (Arc::clone(&desk.shared), Arc::clone(&desk.group));
-        Self { shared, group, pair: Some(pair) }
+        let since = shared.clock.now();
+        Self { shared, group, pair: Some(pair), since }
     }
 
     /// Whether the lease was lost before the check depended on it.
@@ -216,7 +218,8 @@ impl Lent for BorrowedPair {
             self.group.let_go(session.id());
         }
         let Some(pair) = self.pair.take() else { return };
-        let lesson = Lesson::of(answers, &noted, &self.shared.config, self.shared.clock.now());
+        let time = (self.since, self.shared.clock.now());
+        let lesson = Lesson::of(pair.proxy(), answers, &noted, &self.shared.config, time);
         let pool = Arc::clone(&self.shared.pool);
         // A task of its own: if the check is stopped now, a challenge must be stored all the same.
         let task = async move { pool.give_back(pair, lesson).await };

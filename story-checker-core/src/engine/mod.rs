@@ -70,7 +70,7 @@ mod lesson;
 mod loans;
 mod meter;
 mod pool;
-mod proxies;
+mod probes;
 mod remember;
 mod run;
 mod running;
@@ -95,6 +95,7 @@ pub use self::job::{check_job, check_queue, read_check};
 use self::lane::Lane;
 use self::meter::Meter;
 use self::pool::Pool;
+pub use self::pool::{SessionOutcome, SessionView};
 use self::running::Running;
 use self::shared::{Counters, Shared, Space};
 pub use self::status::{WorkerStatus, read_status};
@@ -104,7 +105,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::id::{IdSource, WorkerId};
-use crate::proxy::ProxySource;
+use crate::proxy::{Probe, ProxySource};
 use crate::queue::{JobQueue, QueueControl};
 use crate::session::SessionStore;
 
@@ -120,6 +121,7 @@ pub struct EngineBuilder {
     queue: Option<Arc<dyn JobQueue>>,
     sessions: Option<Arc<dyn SessionStore>>,
     proxies: Option<Arc<dyn ProxySource>>,
+    probe: Option<Arc<dyn Probe>>,
     cache: Option<Arc<dyn Cache>>,
     board: Option<Arc<dyn Cache>>,
     clock: Option<Arc<dyn Clock>>,
@@ -196,6 +198,14 @@ impl EngineBuilder {
     #[must_use]
     pub fn proxies(mut self, proxies: Arc<dyn ProxySource>) -> Self {
         self.proxies = Some(proxies);
+        self
+    }
+
+    /// What tells whether a proxy works. With it a proxy whose rest is over is probed before it is
+    /// used again; else the first check through it goes alone.
+    #[must_use]
+    pub fn probe(mut self, probe: Arc<dyn Probe>) -> Self {
+        self.probe = Some(probe);
         self
     }
 
@@ -286,11 +296,12 @@ impl EngineBuilder {
         let pool = Pool::new(
             sessions,
             self.proxies,
+            self.probe,
             Arc::clone(&clock),
             Arc::clone(&gate),
             Arc::clone(&bus),
             worker.clone(),
-            config.lease,
+            &config,
             abort.clone(),
         );
         Ok(Engine(Arc::new(Shared {

@@ -4,30 +4,33 @@
 //! through one proxy, its home. What was learnt in a check is stored before the session is used
 //! again.
 
+mod history;
 mod learn;
 mod lend;
 mod line;
 mod outlook;
+mod proxies;
 mod take;
 mod why;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::history::History;
+pub use self::history::{SessionOutcome, SessionView};
 pub(super) use self::lend::{NoPair, Wish};
 use self::line::{Kind, Leased};
 pub(super) use self::why::limit;
+use super::config::EngineConfig;
 use super::event::Bus;
-use super::proxies::Proxies;
 use crate::clock::Clock;
-use crate::error::Result;
 use crate::gate::Gate;
 use crate::id::{Fence, ProxyId, SessionId, WorkerId};
-use crate::proxy::{Proxy, ProxySource};
+use crate::proxy::{Probe, Proxy, ProxyPool, ProxySource};
 use crate::session::{
     Credentials, SessionHandle, SessionKind, SessionLease, SessionState, SessionStore,
 };
@@ -44,13 +47,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(super) struct Pool {
     pub(super) sessions: Arc<dyn SessionStore>,
     pub(super) source: Option<Arc<dyn ProxySource>>,
+    pub(super) probe: Option<Arc<dyn Probe>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) gate: Arc<Gate>,
     pub(super) bus: Arc<Bus>,
     pub(super) worker: WorkerId,
     pub(super) lease: Duration,
+    /// How long a proxy rests after a failed probe, at the least.
+    rest: Duration,
     /// A pair has come back.
     pub(super) returned: Notify,
+    /// There may be a proxy to probe, or a time to do so.
+    pub(super) probing: Notify,
     /// The engine waits for nothing any more.
     pub(super) abort: CancellationToken,
     state: Mutex<State>,
@@ -62,7 +70,9 @@ struct State {
     held: HashMap<SessionId, Held>,
     /// Sessions that must not be used any more although the store does not know it yet.
     condemned: HashMap<SessionId, Condemned>,
-    proxies: Option<Proxies>,
+    /// What sessions were used for, those among them that have gone back.
+    histories: BTreeMap<SessionId, History>,
+    proxies: Option<ProxyPool>,
 }
 
 /// What a session has come to, and the credentials with which it did.
@@ -157,32 +167,35 @@ impl Pool {
     pub(super) fn new(
         sessions: Arc<dyn SessionStore>,
         source: Option<Arc<dyn ProxySource>>,
+        probe: Option<Arc<dyn Probe>>,
         clock: Arc<dyn Clock>,
         gate: Arc<Gate>,
         bus: Arc<Bus>,
         worker: WorkerId,
-        lease: Duration,
+        config: &EngineConfig,
         abort: CancellationToken,
     ) -> Self {
-        let proxies = source.is_some().then(Proxies::default);
-        let state = Mutex::new(State { proxies, ..State::default() });
-        let returned = Notify::new();
-        Self { sessions, source, clock, gate, bus, worker, lease, returned, abort, state }
+        let new = || ProxyPool::new(config.proxies.clone(), probe.is_some());
+        let proxies = source.is_some().then(new);
+        Self {
+            sessions,
+            source,
+            clock,
+            gate,
+            bus,
+            worker,
+            lease: config.lease,
+            rest: config.rest,
+            probe,
+            returned: Notify::new(),
+            probing: Notify::new(),
+            abort,
+            state: Mutex::new(State { proxies, ..State::default() }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reads the list of proxies and their stored states anew.
-    pub(super) async fn reload_proxies(&self) -> Result<()> {
-        let Some(source) = &self.source else { return Ok(()) };
-        let listed = source.list().await?;
-        let states = source.load().await?;
-        if let Some(proxies) = &mut self.lock().proxies {
-            proxies.replace(listed, states);
-        }
-        Ok(())
     }
 
     /// All leases that must be renewed.

@@ -100,7 +100,7 @@ pub(super) async fn run(
         let proxy = pair.proxy().map(|proxy| proxy.id());
         shared.meter.called(proxy, ended.1, waits.pass_wait);
         shared.meter.asked(run.len());
-        let lesson = Lesson::of(&answers, &noted, &shared.config, ended.0);
+        let lesson = Lesson::of(pair.proxy(), &answers, &noted, &shared.config, (started, ended.0));
         shared.pool.give_back(pair, lesson).await;
         answers
     };

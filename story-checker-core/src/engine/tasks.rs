@@ -16,6 +16,7 @@ use super::breakers::watch_breakers;
 use super::doctor::Wait;
 use super::event::Event;
 use super::lane::Lane;
+use super::probes::keep_probing;
 use super::remember::keep_gate;
 use super::run::{give_up, run};
 use super::shared::{Settlements, Settling, Shared, Slot, count};
@@ -49,6 +50,7 @@ pub(super) async fn supervise(shared: Arc<Shared>) {
     helpers.spawn(tidy_up(Arc::clone(&shared)));
     helpers.spawn(watch_proxies(Arc::clone(&shared)));
     helpers.spawn(keep_gate(Arc::clone(&shared)));
+    helpers.spawn(keep_probing(Arc::clone(&shared)));
     helpers.spawn(watch_breakers(Arc::clone(&shared), breakers));
     helpers.spawn(watch_checks(Arc::clone(&shared)));
     helpers.spawn(publish(Arc::clone(&shared)));

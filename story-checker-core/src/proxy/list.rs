@@ -1,6 +1,7 @@
 //! Proxy lists, as sellers and people write them.
 
 use std::collections::{BTreeMap, HashSet};
+use std::num::NonZeroU8;
 
 use thiserror::Error;
 
@@ -30,6 +31,11 @@ pub enum InvalidProxyList {
 /// gateway that gives each of its users a way out of his own is as many proxies: the id of each is
 /// the address and a hash of the user, which stays when the list is sorted or grows.
 ///
+/// Behind the address may stand `weight=3`: to be used three times as often as others, by
+/// [`Rotation::Weighted`](super::Rotation::Weighted); and `exits=20`: a gateway whose user contains
+/// `{session}` becomes twenty proxies with the numbers 1 to 20 in its place, each with a health of
+/// its own. A gateway that changes its way out by itself is one proxy: it is written without.
+///
 /// # Errors
 /// [`InvalidProxyList`] with the line that is no proxy, or if there is none.
 ///
@@ -43,24 +49,27 @@ pub enum InvalidProxyList {
 /// ```
 pub fn read_list(text: &str) -> Result<Vec<Proxy>, InvalidProxyList> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut by_address: BTreeMap<String, Vec<(usize, ProxyUrl)>> = BTreeMap::new();
+    let mut by_address: BTreeMap<String, Vec<(usize, ProxyUrl, NonZeroU8)>> = BTreeMap::new();
     for (index, line) in text.lines().enumerate() {
         let line = content(line);
         if line.is_empty() {
             continue;
         }
-        let url: ProxyUrl =
-            line.parse().map_err(|why| InvalidProxyList::Line { line: index + 1, why })?;
-        let same = by_address.entry(url.to_string()).or_default();
-        if same.iter().all(|(_, known)| *known != url) {
-            same.push((index, url));
+        let invalid = |why| InvalidProxyList::Line { line: index + 1, why };
+        let (address, options) = Options::split_off(line).map_err(invalid)?;
+        let mut urls = options.expand(address).map_err(invalid)?.into_iter();
+        let Some(first) = urls.next() else { continue };
+        let same = by_address.entry(first.to_string()).or_default();
+        // The exits of a line differ from each other: it is known if its first one is.
+        if same.iter().all(|(_, known, _)| *known != first) {
+            same.extend(std::iter::once(first).chain(urls).map(|url| (index, url, options.weight)));
         }
     }
     let mut proxies: Vec<(usize, Proxy)> = Vec::new();
     for (address, urls) in by_address {
         let shared = urls.len() > 1;
         let mut ids = HashSet::new();
-        for (index, url) in urls {
+        for (index, url, weight) in urls {
             let mut id = address.clone();
             if let Some((user, _)) = url.credentials().filter(|_| shared) {
                 id = format!("{address}#{:08x}", hash(user.expose()) >> 32);
@@ -72,7 +81,7 @@ pub fn read_list(text: &str) -> Result<Vec<Proxy>, InvalidProxyList> {
                 }
                 id = format!("{stem}-{number}");
             }
-            proxies.push((index, Proxy::with_id(ProxyId::new(id), url)));
+            proxies.push((index, Proxy::with_id(ProxyId::new(id), url).with_weight(weight)));
         }
     }
     if proxies.is_empty() {
@@ -80,6 +89,55 @@ pub fn read_list(text: &str) -> Result<Vec<Proxy>, InvalidProxyList> {
     }
     proxies.sort_by_key(|(index, _)| *index);
     Ok(proxies.into_iter().map(|(_, proxy)| proxy).collect())
+}
+
+/// What stands behind an address.
+struct Options {
+    weight: NonZeroU8,
+    exits: Option<u32>,
+}
+
+impl Options {
+    /// The most exits of one gateway.
+    const MOST_EXITS: u32 = 100_000;
+
+    /// A line's address, and what stands behind it.
+    fn split_off(mut line: &str) -> Result<(&str, Self), InvalidProxy> {
+        let mut options = Self { weight: NonZeroU8::MIN, exits: None };
+        while let Some((rest, last)) = line.rsplit_once(char::is_whitespace) {
+            if let Some(weight) = last.strip_prefix("weight=") {
+                let wrong = |_| InvalidProxy("the weight is not a number from 1 to 255");
+                options.weight = weight.parse().map_err(wrong)?;
+            } else if let Some(exits) = last.strip_prefix("exits=") {
+                let exits = exits.parse().ok();
+                let exits = exits.filter(|exits| (1..=Self::MOST_EXITS).contains(exits));
+                let wrong = InvalidProxy("the exits are not a number from 1 to 100000");
+                options.exits = Some(exits.ok_or(wrong)?);
+            } else {
+                break;
+            }
+            line = rest.trim_end();
+        }
+        Ok((line, options))
+    }
+
+    /// The addresses that one stands for.
+    fn expand(&self, address: &str) -> Result<Vec<ProxyUrl>, InvalidProxy> {
+        const PLACE: &str = "{session}";
+        let url: ProxyUrl = address.parse()?;
+        let has_place = url.credentials().is_some_and(|(user, _)| user.expose().contains(PLACE));
+        match self.exits {
+            None if has_place => {
+                Err(InvalidProxy("its user contains {session}, but `exits=` says not how many"))
+            }
+            None => Ok(vec![url]),
+            Some(_) if !has_place => Err(InvalidProxy("`exits=` needs a user with {session}")),
+            Some(exits) => {
+                let exit = |number: u32| address.replace(PLACE, &number.to_string()).parse();
+                (1..=exits).map(exit).collect()
+            }
+        }
+    }
 }
 
 /// A line without its comment and the blanks around it.
@@ -129,6 +187,29 @@ mod tests {
         assert!(!there.join(" ").contains("PLANTED"));
         assert_eq!(ids("g.test:1:u:p\ng.test:1:u:q").len(), 2, "another password");
         assert_eq!(ids("g.test:1:u:p\ng.test:1:u:p").len(), 1, "the same");
+    }
+
+    #[test]
+    fn a_gateway_has_as_many_exits_as_the_line_says_and_each_keeps_its_name() {
+        let line = "http://PLANTED-{session}:p@g.test:1 exits=3";
+        let exits = read_list(&format!("{line} weight=7\n{line}")).unwrap();
+        let users: Vec<_> =
+            exits.iter().map(|exit| exit.url().credentials().unwrap().0.expose()).collect();
+        assert_eq!(users, ["PLANTED-1", "PLANTED-2", "PLANTED-3"]);
+        assert!(exits.iter().all(|exit| exit.weight().get() == 7));
+        let more = ids("http://PLANTED-{session}:p@g.test:1 weight=2 exits=4 # grown");
+        assert!(exits.iter().zip(&more).all(|(exit, id)| exit.id().as_str() == id), "{more:?}");
+        assert!(!more.join(" ").contains("PLANTED"));
+        for (line, why) in [
+            ("g.test:1 exits=3", "needs a user with {session}"),
+            ("http://u-{session}:p@g.test:1", "says not how many"),
+            ("http://u-{session}:p@g.test:1 exits=0", "1 to 100000"),
+            ("g.test:1 weight=0", "1 to 255"),
+            ("g.test:1 wieght=2", "use scheme://"),
+        ] {
+            let error = read_list(line).unwrap_err().to_string();
+            assert!(error.starts_with("line 1: ") && error.contains(why), "{error}");
+        }
     }
 
     #[test]

@@ -47,7 +47,13 @@ impl ProxySource for StaticProxySource {
     }
 
     async fn save(&self, states: &[(ProxyId, ProxyState)]) -> Result<()> {
-        self.states.lock().unwrap_or_else(PoisonError::into_inner).extend(states.iter().cloned());
+        let mut stored = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, state) in states {
+            if !stored.get(id).is_some_and(|known| state.undoes(known)) {
+                stored.insert(id.clone(), state.clone());
+            }
+        }
+        drop(stored);
         Ok(())
     }
 }

@@ -2,9 +2,12 @@
 
 mod list;
 mod memory;
+mod pool;
+mod probe;
 mod url;
 
 use std::fmt::{self, Debug, Display};
+use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::list::{InvalidProxyList, read_list};
 pub use self::memory::StaticProxySource;
+pub use self::pool::{Home, HomePolicy, ProxyPolicy, ProxyPool, ProxyView, Rest, Rotation};
+pub use self::probe::Probe;
 pub use self::url::{InvalidProxy, ProxyScheme, ProxyUrl};
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -24,6 +29,7 @@ pub struct Proxy {
     id: ProxyId,
     url: ProxyUrl,
     gate_key: Key,
+    weight: NonZeroU8,
 }
 
 impl Proxy {
@@ -36,8 +42,15 @@ impl Proxy {
     /// A proxy with a name of its own.
     #[must_use]
     pub fn with_id(id: ProxyId, url: ProxyUrl) -> Self {
-        let gate_key = Key::new(KeyClass::Proxy, id.as_str());
-        Self { id, url, gate_key }
+        let gate_key = Key::new(KeyClass::Proxy, id.shared());
+        Self { id, url, gate_key, weight: NonZeroU8::MIN }
+    }
+
+    /// How often it is to be used in relation to others, by [`Rotation::Weighted`]; 1 by default.
+    #[must_use]
+    pub const fn with_weight(mut self, weight: NonZeroU8) -> Self {
+        self.weight = weight;
+        self
     }
 
     /// Its name.
@@ -50,6 +63,12 @@ impl Proxy {
     #[must_use]
     pub fn url(&self) -> &ProxyUrl {
         &self.url
+    }
+
+    /// How often it is to be used in relation to others.
+    #[must_use]
+    pub const fn weight(&self) -> NonZeroU8 {
+        self.weight
     }
 
     pub(crate) fn gate_key(&self) -> &Key {
@@ -72,11 +91,37 @@ pub enum ProxyState {
         /// Why.
         reason: String,
     },
-    /// The operator has taken it out of use.
+    /// It is out of use until the operator enables it: it was the operator who disabled it, or it
+    /// rested too often.
     Disabled {
         /// Who or why.
         reason: String,
     },
+    /// It is no longer listed: what runs through it ends, and nothing new begins. Never stored.
+    Draining,
+    /// Its rest is over, and it is being seen whether it works. Never stored.
+    Probing,
+}
+
+impl ProxyState {
+    /// The word used in text and JSON.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Cooling { .. } => "cooling",
+            Self::Disabled { .. } => "disabled",
+            Self::Draining => "draining",
+            Self::Probing => "probing",
+        }
+    }
+
+    /// Whether [storing](ProxySource::save) this in place of `stored` would undo what only the
+    /// operator may undo.
+    #[must_use]
+    pub const fn undoes(&self, stored: &Self) -> bool {
+        matches!(stored, Self::Disabled { .. }) && matches!(self, Self::Cooling { .. })
+    }
 }
 
 /// Knows the ways out, and keeps what was learnt about them.
@@ -114,7 +159,9 @@ pub trait ProxySource: Debug + Display + Send + Sync + 'static {
     /// Safe: it only reads.
     async fn load(&self) -> Result<Vec<(ProxyId, ProxyState)>>;
 
-    /// Stores states that have changed. A source without storage may forget them.
+    /// Stores states that have changed. A rest takes the place of anything but `Disabled`, which
+    /// only `Active` ends: whoever lets a proxy rest need not know that the operator has disabled it
+    /// meanwhile. A source without storage may forget them all.
     ///
     /// # Errors
     /// As [`ProxySource::list`].

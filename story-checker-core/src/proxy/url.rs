@@ -57,7 +57,7 @@ pub struct ProxyUrl {
 /// A text that is no proxy address. Never quotes the text: it may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}; use scheme://user:password@host:port, host:port or host:port:user:password")]
-pub struct InvalidProxy(&'static str);
+pub struct InvalidProxy(pub(super) &'static str);
 
 impl ProxyUrl {
     /// How to speak to it.

@@ -61,6 +61,7 @@ macro_rules! proxy_source_suite {
         $crate::$apply! { $args proxies
             each_proxy_is_listed_once
             states_are_kept
+            a_rest_does_not_enable_a_disabled_proxy
             a_changed_list_is_told
             a_list_that_does_not_change_is_quiet
             states_outlive_the_process
@@ -119,6 +120,25 @@ pub async fn states_are_kept(fixture: &dyn ProxyFixture) {
     assert_eq!(loaded.remove(&active.0).unwrap_or_default(), ProxyState::Active);
     assert_eq!(loaded, [disabled].into());
     assert_eq!(source.list().await.unwrap().len(), 3, "states take nothing off the list");
+}
+
+/// Only the operator's word ends what the operator's word has begun: a rest does not.
+pub async fn a_rest_does_not_enable_a_disabled_proxy(fixture: &dyn ProxyFixture) {
+    if !fixture.keeps_states() {
+        return;
+    }
+    let all = [proxy("a:1"), proxy("b:2")];
+    let source = fixture.proxies(all.to_vec()).await;
+    let [cooling, (_, disabled)] = states(&all);
+    let disabled = (cooling.0.clone(), disabled);
+    source.save(std::slice::from_ref(&disabled)).await.unwrap();
+    source.save(std::slice::from_ref(&cooling)).await.unwrap();
+    assert_eq!(source.load().await.unwrap(), [disabled.clone()]);
+    // In one call as in two.
+    source.save(&[(disabled.0.clone(), ProxyState::Active), cooling.clone()]).await.unwrap();
+    assert_eq!(source.load().await.unwrap(), [cooling.clone()]);
+    source.save(&[disabled.clone(), cooling]).await.unwrap();
+    assert_eq!(source.load().await.unwrap(), [disabled]);
 }
 
 /// A change of the list is told to who waits for it, and then listed.

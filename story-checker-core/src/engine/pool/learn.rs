@@ -9,10 +9,8 @@ use super::{Condemned, LONGEST_PAUSE, Pair, Pool};
 use crate::clock::Timestamp;
 use crate::engine::event::Event;
 use crate::engine::lesson::Lesson;
-use crate::engine::proxies::Proxies;
 use crate::error::{Certainty, Result};
-use crate::id::{Fence, ProxyId};
-use crate::proxy::ProxyState;
+use crate::id::Fence;
 use crate::session::{LeaseReply, SessionChange, SessionLease, SessionRecord, SessionState};
 
 impl Pool {
@@ -24,12 +22,11 @@ impl Pool {
     }
 
     async fn learn(&self, mut pair: Pair, lesson: Lesson) {
-        if let (Some(proxy), Some((until, reason))) = (&pair.proxy, lesson.rest) {
-            self.change_proxy(proxy.id(), |proxies, id| proxies.rest(id, until, reason)).await;
-        }
+        self.teach_proxy(pair.proxy.as_deref(), &lesson).await;
         let Some(mut session) = pair.session.take() else { return };
         drop(pair);
         session.used_at = self.clock.now();
+        self.lock().note_use(&session.lease.id, &lesson, session.used_at);
         let changed = session.handle.take_change();
         if changed.is_none() && lesson.session.is_none() {
             self.lock().idle(session);
@@ -66,6 +63,7 @@ impl Pool {
                 locked.condemned.remove(&session.lease.id);
             }
             locked.forget(&session.lease);
+            locked.note_state(&session.lease.id, &state);
             // The store knows when it, or another, may be leased.
             let line = locked.kind(&session.kind);
             line.ask_at = Timestamp::default();
@@ -138,31 +136,6 @@ impl Pool {
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-    }
-
-    /// A proxy's breaker opened by the fault of another: if it rests for nothing else, it may be used
-    /// again, and the sessions that live there with it.
-    pub(in crate::engine) async fn absolve_proxy(&self, id: &ProxyId) {
-        self.change_proxy(id, Proxies::absolved).await;
-        for line in self.lock().kinds.values_mut() {
-            line.wake_if(|session| session.home.as_ref() == Some(id));
-        }
-    }
-
-    /// Changes the state of a proxy, stores and tells it.
-    pub(in crate::engine) async fn change_proxy(
-        &self,
-        id: &ProxyId,
-        change: impl FnOnce(&mut Proxies, &ProxyId) -> Option<ProxyState>,
-    ) {
-        let changed = self.lock().proxies.as_mut().and_then(|proxies| change(proxies, id));
-        let (Some(state), Some(source)) = (changed, &self.source) else { return };
-        tracing::warn!(proxy = %id, ?state, "a proxy changes");
-        if let Err(error) = source.save(&[(id.clone(), state.clone())]).await {
-            tracing::warn!(proxy = %id, error = &error as &dyn std::error::Error,
-                "a proxy's state could not be stored");
-        }
-        self.bus.emit(Event::ProxyChanged { proxy: id.clone(), state }).await;
     }
 
     /// Gives sessions back to the store that were not used since `before`; all of them for `None`.

@@ -108,7 +108,7 @@ impl Pool {
             let message = if proxies.is_empty() {
                 "there is no proxy in the list"
             } else {
-                "no proxy may be used now: all rest or are disabled"
+                "no proxy may be used now: all rest, are in use or are disabled"
             };
             return Cause::new(Class::Blocked, Scope::Proxy, message).with_not_before(ready_at);
         }

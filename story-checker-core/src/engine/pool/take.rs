@@ -10,9 +10,8 @@ use super::{ASK_AGAIN, Held, Pair, Pool, State};
 use crate::checker::GateKeys;
 use crate::clock::Timestamp;
 use crate::engine::lane::Lane;
-use crate::engine::proxies::{Home, Proxies};
 use crate::error::Result;
-use crate::proxy::Proxy;
+use crate::proxy::{Home, Proxy, ProxyPool};
 use crate::session::{LeaseReply, SessionKind, SessionLeaseRequest, SessionState};
 
 impl Pool {
@@ -91,6 +90,7 @@ impl Pool {
         }
         let mut sessions = Vec::with_capacity(fresh.len());
         for (record, fence) in fresh {
+            state.note_lease(&record, now);
             let lost = CancellationToken::new();
             let (kind, account) = (record.kind.clone(), record.account.clone());
             let held = Held { fence, kind, account, home: None, lost: lost.clone() };
@@ -130,7 +130,7 @@ impl Pool {
         self: &Arc<Self>,
         keys: &GateKeys,
         line: &mut Kind,
-        proxies: &mut Option<Proxies>,
+        proxies: &mut Option<ProxyPool>,
         session: Leased,
         now: Timestamp,
         homeless: &mut Vec<Leased>,
@@ -138,21 +138,19 @@ impl Pool {
         if session.lost.is_cancelled() {
             return None;
         }
-        let home = match proxies.as_mut() {
-            None => Home::Direct,
-            Some(proxies) => proxies.home(session.home.as_ref(), now),
-        };
-        let proxy = match home {
-            Home::Direct => None,
-            Home::Open(proxy) => Some(proxy),
-            Home::Closed(until) => {
-                line.wait(session, until, now);
-                return None;
-            }
-            Home::Missing => {
-                homeless.push(session);
-                return None;
-            }
+        let proxy = match proxies {
+            None => None,
+            Some(proxies) => match proxies.home(session.home.as_ref(), now) {
+                Home::Open(proxy) => Some(proxy),
+                Home::Closed(until) => {
+                    line.wait(session, until, now);
+                    return None;
+                }
+                Home::Missing => {
+                    homeless.push(session);
+                    return None;
+                }
+            },
         };
         let ready = keys.availability(&self.gate, Some(&session.handle), proxy.as_deref());
         if ready.now == 0 {
@@ -165,13 +163,13 @@ impl Pool {
         Some(Pair { pool: Arc::clone(self), session: Some(session), proxy })
     }
 
-    /// Sessions for which there is no proxy now wait until there may be one.
+    /// Sessions for which no proxy has room now wait until one may.
     pub(in crate::engine) fn wait_for_homes(&self, sessions: Vec<Leased>) {
         let now = self.clock.now();
         let mut state = self.lock();
         for session in sessions {
-            let open_at = state.proxies.as_mut().and_then(|proxies| proxies.open_at(now));
-            state.kind(&session.kind.clone()).wait(session, open_at, now);
+            let room_at = state.proxies.as_mut().and_then(|proxies| proxies.room_at(now));
+            state.kind(&session.kind.clone()).wait(session, room_at, now);
         }
     }
 
@@ -183,21 +181,21 @@ impl Pool {
         now: Timestamp,
     ) -> Vec<Pair> {
         let may = |proxy: Option<&Proxy>| {
-            keys.is_none_or(|keys| keys.availability(&self.gate, None, proxy).now > 0)
+            let Some(keys) = keys else { return Ok(()) };
+            let ready = keys.availability(&self.gate, None, proxy);
+            if ready.now > 0 { Ok(()) } else { Err(ready.ready_at) }
         };
         let mut pairs = Vec::new();
         let mut state = self.lock();
-        while pairs.len() < max {
+        // What all proxies share is asked about first: it says nothing of any of them.
+        while pairs.len() < max && may(None).is_ok() {
             let proxy = match &mut state.proxies {
                 None => None,
-                Some(proxies) => match proxies.take_least_used(now, |proxy| may(Some(proxy))) {
+                Some(proxies) => match proxies.select(now, |proxy| may(Some(proxy))) {
                     Some(proxy) => Some(proxy),
                     None => break,
                 },
             };
-            if proxy.is_none() && !may(None) {
-                break;
-            }
             pairs.push(Pair { pool: Arc::clone(self), session: None, proxy });
         }
         drop(state);
@@ -210,14 +208,21 @@ impl Pool {
         let mut changes = Vec::new();
         let before: Vec<_> = sessions.iter().map(|session| session.home.clone()).collect();
         {
-            let State { proxies, held, .. } = &mut *self.lock();
+            let State { proxies, held, histories, .. } = &mut *self.lock();
             if let Some(proxies) = proxies {
                 for session in &mut sessions {
+                    let counted = held.get_mut(&session.lease.id).and_then(|it| it.home.take());
+                    if let Some(left) = counted {
+                        proxies.move_out(&left);
+                    }
                     let home = proxies.settle_in(session.home.as_ref(), now);
                     if let Some(held) = held.get_mut(&session.lease.id) {
                         held.home.clone_from(&home);
                     }
                     if home.is_some() && home != session.home {
+                        if let Some(history) = histories.get_mut(&session.lease.id) {
+                            history.home.clone_from(&home);
+                        }
                         session.home = home;
                         changes.push(session.change(SessionState::Valid));
                     }

@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use super::Pool;
 use crate::engine::doctor::Wait;
 use crate::engine::lane::Lane;
-use crate::engine::proxies::Home;
 use crate::gate::{Gate, KeyClass, Need};
+use crate::proxy::Home;
 
 /// So many sessions in line are asked what they wait for.
 const LOOKED_AT: usize = 8;
@@ -38,7 +38,7 @@ impl Pool {
         for Reverse(waiting) in line.waiting.iter().take(LOOKED_AT) {
             let session = &waiting.session;
             let proxy = match proxies.as_mut().map(|it| it.home(session.home.as_ref(), now)) {
-                None | Some(Home::Direct) => None,
+                None => None,
                 Some(Home::Open(proxy)) => Some(proxy),
                 Some(Home::Closed(_) | Home::Missing) => {
                     waits.push(Wait::Proxies);
