@@ -453,7 +453,7 @@ impl SettingArgs {
             deadline: flag("--deadline", self.deadline),
             concurrency: flag("--concurrency", self.concurrency),
             max_batch: flag("--max-batch", self.max_batch),
-            session_limit: flag("--session-limit", self.session_limit),
+            session_limit: flag("--session-limit", self.session_limit.clone()),
             format: format.and_then(|(name, format)| flag(name, Some(format))),
             ..self.store.layer()
         }

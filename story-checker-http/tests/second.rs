@@ -224,7 +224,7 @@ async fn where_limits_end_the_look_ups_the_rest_is_answered_for_what_is_known() 
     world.profile_of("public", json(200, profile(43, "public"))).await;
     world.check(&["known"]).await.remove(0).unwrap();
 
-    world.profile.limits.session = Quota::new(10, Duration::from_secs(1)).ok();
+    world.profile.limits.session = Quota::new(10, Duration::from_secs(1)).ok().map(Into::into);
     let before = world.seen().await.len();
     let answers = world.check(&["followed", "public", "known"]).await;
     let words = answers.iter().map(|answer| match answer {

@@ -3,6 +3,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use story_checker_core::gate::Quota;
 
 use super::layer::KEYS;
 use super::*;
