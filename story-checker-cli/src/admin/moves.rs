@@ -22,7 +22,8 @@ use crate::stores::{self, StoreOptions, Stores};
 /// Everything that is moved.
 struct Whole {
     queue: Arc<dyn JobQueue>,
-    rest: Option<(Stores, Option<Arc<dyn ProxySource>>, Arc<Keyring>)>,
+    rest: Option<(Stores, Arc<Keyring>)>,
+    proxies: Option<Arc<dyn ProxySource>>,
 }
 
 impl Whole {
@@ -34,21 +35,21 @@ impl Whole {
             Ok(keys) => {
                 let stores = stores::open(&admin.address, &options, &admin.voice).await?;
                 let proxies = stores.proxy_states();
-                Ok(Self { queue: Arc::clone(&stores.queue), rest: Some((stores, proxies, keys)) })
+                Ok(Self { queue: Arc::clone(&stores.queue), rest: Some((stores, keys)), proxies })
             }
             Err(error) if need_keys => Err(error),
             Err(error) => {
                 admin.voice.say(format_args!("jobs only, without sessions: {error:#}"));
-                Ok(Self { queue: admin.queue().await?, rest: None })
+                Ok(Self { queue: admin.queue().await?, rest: None, proxies: None })
             }
         }
     }
 
     fn ports(&self, secrets: bool) -> transfer::Stores<'_> {
         let ports = transfer::Stores::new(&*self.queue);
-        let Some((stores, proxies, keys)) = &self.rest else { return ports };
+        let Some((stores, keys)) = &self.rest else { return ports };
         let mut ports = ports.with_sessions(&*stores.sessions);
-        if let Some(proxies) = proxies {
+        if let Some(proxies) = &self.proxies {
             ports = ports.with_proxies(&**proxies);
         }
         if secrets { ports.with_secrets(keys) } else { ports }
