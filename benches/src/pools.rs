@@ -120,7 +120,8 @@ fn keys(count: usize, quota: Quota) -> Result<f64, BoxError> {
     let gate = Arc::new(Gate::new(Arc::new(SystemClock::new())));
     let pass = |number: usize| {
         let key = Key::new(KeyClass::Session, format!("session-{number}"));
-        gate.try_pass(Box::new([Need::new(key, Some(quota.into()))])).map(|mut pass| pass.mark_sent())
+        gate.try_pass(Box::new([Need::new(key, Some(quota.into()))]))
+            .map(|mut pass| pass.mark_sent())
     };
     (0..2_000).try_for_each(pass)?;
     let before = resident_memory()?;

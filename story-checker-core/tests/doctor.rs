@@ -8,7 +8,7 @@ use std::time::Duration;
 use story_checker_core::cache::InMemoryCache;
 use story_checker_core::checker::CheckerProfile;
 use story_checker_core::engine::{Bottleneck, Diagnosis, SubmitOptions, diagnose, read_status};
-use story_checker_core::gate::{Gate, Key, KeyClass, Limits, Quota};
+use story_checker_core::gate::{Gate, Key, KeyClass, Limit, Limits, Quota};
 use story_checker_core::proxy::{ProxySource, ProxyState};
 use story_checker_core::queue::InMemoryJobQueue;
 use story_checker_core::session::{SessionState, SessionStore};
@@ -56,8 +56,8 @@ fn sound() -> Setup {
     }
 }
 
-fn per_minute(requests: u32) -> Option<Quota> {
-    Some(Quota::new(requests, MINUTE).unwrap())
+fn per_minute(requests: u32) -> Option<Limit> {
+    Some(Quota::new(requests, MINUTE).unwrap().into())
 }
 
 /// Runs the situation for a minute; says what was diagnosed, and how many answers there were.

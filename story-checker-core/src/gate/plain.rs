@@ -38,8 +38,9 @@ impl PlainLimiter {
     pub fn new(quota: Quota) -> Self {
         let burst = NonZeroU32::new(quota.burst()).unwrap_or(NonZeroU32::MIN);
         let interval = Duration::from_micros(quota.interval().max(1));
-        let rate = GovernorQuota::with_period(interval).map(|rate| rate.allow_burst(burst));
-        let rate = rate.expect("an interval is not zero");
+        let rate = GovernorQuota::with_period(interval)
+            .unwrap_or_else(|| GovernorQuota::per_second(NonZeroU32::MIN))
+            .allow_burst(burst);
         Self { limiter: RateLimiter::direct_with_clock(rate, Timer(Instant::now())) }
     }
 

@@ -115,7 +115,8 @@ impl KeyState {
             state.last = last.max(until);
             state.taken = MANY;
         }
-        if !sound || past.lawless {
+        // What left after the snapshot may have left under another limit.
+        if !sound || past.lawless || past.until.is_some() {
             let until = state.last + limit.span();
             state.others = Some(Box::new(Others { tracks: Vec::new(), sound: false, until }));
         }

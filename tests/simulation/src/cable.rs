@@ -55,14 +55,14 @@ pub(crate) struct Behind<T: ?Sized> {
     port: Arc<T>,
 }
 
-impl<T: ?Sized> Behind<T> {
+impl<T: Send + Sync + ?Sized> Behind<T> {
     /// The port, if it can still be reached. Ports in memory answer at once.
     fn port(&self) -> Result<&T> {
         if *self.cable.0.borrow() { Err(gone()) } else { Ok(&self.port) }
     }
 
     /// An answer that takes its time, and may not come any more.
-    async fn wait<R>(&self, answer: impl Future<Output = Result<R>>) -> Result<R> {
+    async fn wait<R>(&self, answer: impl Future<Output = Result<R>> + Send) -> Result<R> {
         tokio::select! {
             biased;
             () = self.cable.is_cut() => Err(gone()),

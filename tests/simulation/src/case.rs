@@ -78,7 +78,7 @@ impl Allowance {
         Self { requests, window: Duration::from_secs(secs), burst }
     }
 
-    fn quota(self) -> Result<Quota, InvalidQuota> {
+    pub(crate) fn quota(self) -> Result<Quota, InvalidQuota> {
         Quota::with_burst(self.requests, self.window, self.burst)
     }
 
@@ -110,9 +110,9 @@ impl Allowed {
     /// The same as settings of an engine.
     pub(crate) fn limits(self) -> Result<Limits, InvalidQuota> {
         let mut limits = Limits::default();
-        limits.session = Some(self.session.quota()?);
-        limits.proxy = Some(self.proxy.quota()?);
-        limits.app = Some(self.app.quota()?);
+        limits.session = Some(self.session.quota()?.into());
+        limits.proxy = Some(self.proxy.quota()?.into());
+        limits.app = Some(self.app.quota()?.into());
         Ok(limits)
     }
 }

@@ -200,14 +200,14 @@ async fn look_for_leaks(world: &World) -> Result<()> {
         }
     }
     // Before the leases of sessions, which take no time either.
-    let quota = world.limits.limits()?.session;
+    let quota = world.limits.session.quota()?;
     let now = diary.now();
     for (session, sent) in world.wire.sent().into_iter().enumerate() {
         let key = Key::new(KeyClass::Session, format!("viewer_{session}"));
-        let free = world.gate.availability(&[Need::new(key, quota)]).now;
+        let free = world.gate.availability(&[Need::new(key, Some(quota.into()))]).now;
         let window = millis(world.limits.session.window);
         let recent = sent.iter().filter(|at| **at + window > now).count();
-        let burst = quota.map_or(0, |quota| quota.burst());
+        let burst = quota.burst();
         if recent == 0 && free < burst {
             diary.find(Kind::Leaked, format_args!("viewer_{session}: {free} of {burst} are free"));
         }

@@ -51,7 +51,18 @@ impl Pool {
 
     async fn store_states(&self, states: &[(ProxyId, ProxyState)]) {
         let Some(source) = self.source.as_ref().filter(|_| !states.is_empty()) else { return };
-        match source.save(states).await {
+        // A proxy in use is stored as one whose rest is over: that, unlike `Active`, never takes the
+        // place of what the operator has said meanwhile.
+        let until = self.clock.now();
+        let over = ProxyState::Cooling { until, reason: "it is over".to_owned() };
+        let stored: Vec<_> = states
+            .iter()
+            .map(|(id, state)| match state {
+                ProxyState::Active => (id.clone(), over.clone()),
+                other => (id.clone(), other.clone()),
+            })
+            .collect();
+        match source.save(&stored).await {
             Ok(()) => {
                 if let Some(proxies) = &mut self.lock().proxies {
                     proxies.saved(states);
@@ -133,10 +144,11 @@ impl Pool {
     /// Ends a probe.
     pub(in crate::engine) async fn probed(&self, id: &ProxyId, result: Result<(), Fault>) {
         let now = self.clock.now();
-        let changed = self.lock().proxies.as_mut().and_then(|proxies| {
-            let result = result.as_ref().map(|()| ());
-            proxies.probed(id, result, self.rest, now)
-        });
+        let changed = self
+            .lock()
+            .proxies
+            .as_mut()
+            .and_then(|proxies| proxies.probed(id, result.as_ref().copied(), self.rest, now));
         self.tell(id, changed).await;
         self.returned.notify_waiters();
     }
