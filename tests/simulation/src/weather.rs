@@ -47,7 +47,7 @@ mod tests {
                 0..30 => minute % 10 != 9,
                 // The last of one period and the first of the next do not add up.
                 30..60 => minute >= 52,
-                60..90 => minute < 62 || minute >= 75,
+                60..90 => !(62..75).contains(&minute),
                 _ => false,
             };
             weather.note(minute * 60_000, fair);
