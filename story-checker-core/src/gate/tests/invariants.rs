@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
 use super::{START, gate, paused, per, send, session};
-use crate::clock::{Clock, VirtualClock};
+use crate::clock::{Clock, Timestamp, VirtualClock};
 use crate::gate::state::KeyState;
 use crate::gate::{ColdStart, Gate, GateSnapshot, Key, KeyClass, Limit, Need, Quota};
 
@@ -17,6 +17,11 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn need(limit: &Limit) -> [Need; 1] {
     [Need::new(Key::new(KeyClass::Session, "main"), Some(limit.clone()))]
+}
+
+/// In milliseconds.
+fn since_start(at: Timestamp) -> u64 {
+    u64::try_from(at.since(START).as_millis()).unwrap()
 }
 
 /// Each request keeps every window before it within the limit that was in force when it left.
@@ -54,7 +59,7 @@ proptest! {
             for pause in pauses {
                 advance(Duration::from_millis(pause)).await;
                 while send(&gate, &need(&limit)).is_ok() {
-                    sent.push((gate.now().since(START).as_millis() as u64, limit.clone()));
+                    sent.push((since_start(gate.now()), limit.clone()));
                 }
             }
             check(&sent)
@@ -71,13 +76,13 @@ proptest! {
         paused(async move {
             let clock = Arc::new(VirtualClock::starting_at(START));
             let key = Key::new(KeyClass::Session, "main");
-            let mut gate = Arc::new(Gate::new(clock.clone()));
+            let mut gate = Arc::new(Gate::new(Arc::<VirtualClock>::clone(&clock)));
             let (mut sent, mut stored, mut which) = (Vec::new(), None::<GateSnapshot>, 0);
             for (pause, what, most) in steps {
                 advance(Duration::from_millis(pause)).await;
                 match what {
                     0 => {
-                        gate = Arc::new(Gate::new(clock.clone()));
+                        gate = Arc::new(Gate::new(Arc::<VirtualClock>::clone(&clock)));
                         if let Some(stored) = &stored {
                             let json = serde_json::to_string(stored).unwrap();
                             gate.restore(&serde_json::from_str(&json).unwrap());
@@ -93,7 +98,7 @@ proptest! {
                 let limit = Limit::from(limits[which]);
                 for _ in 0..most {
                     if send(&gate, &need(&limits[0].into())).is_ok() {
-                        sent.push((clock.now().since(START).as_millis() as u64, limit.clone()));
+                        sent.push((since_start(clock.now()), limit.clone()));
                     }
                 }
                 if stored.as_ref().is_none_or(|it| it.known_until <= clock.now()) {
@@ -349,7 +354,7 @@ async fn a_cold_start_may_be_told_what_was_spent() {
         [(ColdStart::Fresh, 5, 0), (ColdStart::Lawful, 0, 10), (ColdStart::Spent, 0, 60)]
     {
         let clock = Arc::new(VirtualClock::starting_at(START));
-        let gate = Gate::new(clock.clone()).with_cold_start(assumed);
+        let gate = Gate::new(Arc::<VirtualClock>::clone(&clock)).with_cold_start(assumed);
         let available = gate.availability(&need(&limit));
         assert_eq!(available.now, now, "{assumed:?}");
         assert_eq!(available.ready_at.since(START), SECOND * wait, "{assumed:?}");

@@ -231,10 +231,10 @@ impl World {
             }
             Step::Succeed(number) => {
                 self.pool.succeeded(&id(number));
-                if let Some(naive) = self.naive.get_mut(&id(number)) {
-                    if naive.state == State::Trial {
-                        (naive.state, naive.rest) = (State::Active, Duration::ZERO);
-                    }
+                if let Some(naive) = self.naive.get_mut(&id(number))
+                    && naive.state == State::Trial
+                {
+                    (naive.state, naive.rest) = (State::Active, Duration::ZERO);
                 }
             }
         }
