@@ -97,7 +97,9 @@ fn parts(job: &JobView, report: &Report) -> Vec<Part> {
     }
     if job.state.is_final() {
         line.at = since(timings.ended).max(line.at);
-        line.add("settle", None, since(job.at).saturating_sub(line.at));
+        // Shown even if it took less than the millisecond that stores keep.
+        let (from, time) = (line.at, since(job.at).saturating_sub(line.at));
+        line.parts.push(Part { what: "settle", route: None, from, time });
     }
     line.parts
 }
@@ -140,7 +142,7 @@ fn drawn(admin: &Admin, job: &JobView, report: Option<&Report>, parts: &[Part]) 
         text.push_str(&format!(
             "{:12}  {route:wide$}  {:>8}  {}{}\n",
             part.what,
-            short_span(part.time),
+            if part.time.is_zero() { "< 1 ms".to_owned() } else { short_span(part.time) },
             " ".repeat(before),
             "█".repeat(long)
         ));
