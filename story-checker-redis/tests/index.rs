@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use story_checker_core::JobId;
-use story_checker_core::queue::{Alter, Enqueued, JobFilter, JobQueue, NewJob, Select};
+use story_checker_core::queue::{
+    Alter, Enqueued, JobFilter, JobQueue, NewJob, QueueControl, Select,
+};
 
 use crate::faults::name;
 use crate::server::Server;
@@ -76,4 +78,22 @@ async fn the_index_lists_all_ids_in_their_order_however_they_come_and_go() {
     enqueue(&queue, &gone[..100]).await;
     known.extend(&gone[..100]);
     assert!(listed(&queue).await.iter().eq(&known), "the listing is not what is there");
+}
+
+#[tokio::test]
+async fn a_queue_that_took_nothing_in_takes_jobs_in_later() {
+    let server = Server::start();
+    let queue = server.store().await.queue();
+    let ids = ids(3);
+    let room = |jobs| {
+        let mut control = QueueControl::default();
+        control.max_len = Some(Some(jobs));
+        control
+    };
+    queue.configure(&name(), room(0)).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(enqueue(&queue, &ids).await, [Enqueued::Full; 3]);
+    }
+    queue.configure(&name(), room(3)).await.unwrap();
+    assert_eq!(enqueue(&queue, &ids).await, [Enqueued::Inserted; 3]);
 }

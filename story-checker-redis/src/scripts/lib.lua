@@ -331,6 +331,8 @@ end
 
 -- Appends ids in their order, larger than all there are.
 local function index_append(ids)
+    -- No leaf is empty: its last id is looked for.
+    if #ids == 0 then return end
     local start, at = call('ZRANGE', P .. 'i', -1, -1)[1], 1
     if not start then
         start = ZERO
