@@ -10,6 +10,7 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota as GovernorQuota, RateLimiter};
 use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
 use tokio::time::{Instant, advance};
 
 use std::sync::Arc;
@@ -37,6 +38,18 @@ fn per(requests: u32, secs: u64, burst: u32) -> Quota {
 
 fn send(gate: &Arc<Gate>, needs: &[Need]) -> Result<(), NotReady> {
     gate.try_pass(needs.into()).map(|mut pass| pass.mark_sent())
+}
+
+/// Sends, at once or else exactly when the refusal says.
+async fn send_to_the_millisecond(gate: &Arc<Gate>, needs: &[Need]) -> TestCaseResult {
+    if let Err(refusal) = send(gate, needs) {
+        let wait = refusal.ready_at.since(gate.now());
+        advance(wait - Duration::from_millis(1)).await;
+        prop_assert!(send(gate, needs).is_err());
+        advance(Duration::from_millis(1)).await;
+        prop_assert!(send(gate, needs).is_ok());
+    }
+    Ok(())
 }
 
 fn paused<T>(test: impl Future<Output = T>) -> T {
@@ -209,15 +222,9 @@ proptest! {
             let gate = gate();
             let needs = [session(Some(quota))];
             for _ in 0..spent {
-                if let Err(refusal) = send(&gate, &needs) {
-                    let wait = refusal.ready_at.since(gate.now());
-                    advance(wait - Duration::from_millis(1)).await;
-                    prop_assert!(send(&gate, &needs).is_err());
-                    advance(Duration::from_millis(1)).await;
-                    prop_assert!(send(&gate, &needs).is_ok());
-                }
+                send_to_the_millisecond(&gate, &needs).await?;
             }
-            Ok(())
+            Ok::<_, TestCaseError>(())
         })?;
     }
 }

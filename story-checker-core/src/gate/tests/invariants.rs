@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 
-use super::{START, gate, paused, per, send, session};
+use super::{START, gate, paused, per, send, send_to_the_millisecond, session};
 use crate::clock::{Clock, Timestamp, VirtualClock};
 use crate::gate::state::KeyState;
 use crate::gate::{ColdStart, Gate, GateSnapshot, Key, KeyClass, Limit, Need, Quota};
@@ -177,15 +177,9 @@ proptest! {
             pass.mark_sent();
             pass.remaining(KeyClass::App, left, START + SECOND * 9);
             for _ in 0..tries {
-                if let Err(refusal) = send(&gate, &needs) {
-                    let wait = refusal.ready_at.since(gate.now());
-                    advance(wait - Duration::from_millis(1)).await;
-                    prop_assert!(send(&gate, &needs).is_err());
-                    advance(Duration::from_millis(1)).await;
-                    prop_assert!(send(&gate, &needs).is_ok());
-                }
+                send_to_the_millisecond(&gate, &needs).await?;
             }
-            Ok(())
+            Ok::<_, TestCaseError>(())
         })?;
     }
 }
