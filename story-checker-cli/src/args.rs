@@ -19,7 +19,8 @@ pub(crate) use self::admin::{
     StateArgs, WorkersArgs,
 };
 pub(crate) use self::health::{
-    DoctorArgs, ExplainArgs, ProxiesCommand, ProxyArgs, SessionsCommand, ValidateArgs, WayArgs,
+    AddressArgs, DoctorArgs, ExplainArgs, ProxiesCommand, ProxyArgs, SessionsCommand, ValidateArgs,
+    WayArgs,
 };
 use crate::settings::{
     BarePlatform, Format, Layer, Limit, LogFilter, Paths, Progress, Span, StoreAddress, flag,
@@ -318,17 +319,8 @@ pub(crate) struct SettingArgs {
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     ca_file: Option<PathBuf>,
 
-    /// The address of Instagram's web API, for tests against another one
-    #[arg(long, value_name = "URL", help_heading = "Connection")]
-    base_url: Option<String>,
-
-    /// The address of Instagram's Graph API, for tests against another one
-    #[arg(long, value_name = "URL", help_heading = "Connection")]
-    graph_base_url: Option<String>,
-
-    /// The address of the API of X, for tests against another one
-    #[arg(long, value_name = "URL", help_heading = "Connection")]
-    x_base_url: Option<String>,
+    #[command(flatten)]
+    addresses: AddressArgs,
 
     /// The platform of names that do not say theirs: instagram or x [default: instagram]
     #[arg(long, value_name = "NAME", help_heading = "Questions", hide_possible_values = true)]
@@ -445,9 +437,6 @@ impl SettingArgs {
             sessions: flag("--session", paths),
             proxies: flag("--proxies", self.proxies.clone()),
             ca_file: flag("--ca-file", self.ca_file.clone()),
-            base_url: flag("--base-url", self.base_url.clone()),
-            graph_base_url: flag("--graph-base-url", self.graph_base_url.clone()),
-            x_base_url: flag("--x-base-url", self.x_base_url.clone()),
             platform: flag("--platform", self.platform),
             x_since: flag("--x-since", self.x_since),
             deadline: flag("--deadline", self.deadline),
@@ -455,7 +444,7 @@ impl SettingArgs {
             max_batch: flag("--max-batch", self.max_batch),
             session_limit: flag("--session-limit", self.session_limit.clone()),
             format: format.and_then(|(name, format)| flag(name, Some(format))),
-            ..self.store.layer()
+            ..self.addresses.over(self.store.layer())
         }
     }
 }

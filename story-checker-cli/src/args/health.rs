@@ -86,6 +86,34 @@ impl WayArgs {
     }
 }
 
+/// Where the platforms are.
+#[derive(Debug, Args)]
+pub(crate) struct AddressArgs {
+    /// The address of Instagram's web API, for tests against another one
+    #[arg(long, value_name = "URL", help_heading = "Connection")]
+    base_url: Option<String>,
+
+    /// The address of Instagram's Graph API, for tests against another one
+    #[arg(long, value_name = "URL", help_heading = "Connection")]
+    graph_base_url: Option<String>,
+
+    /// The address of the API of X, for tests against another one
+    #[arg(long, value_name = "URL", help_heading = "Connection")]
+    x_base_url: Option<String>,
+}
+
+impl AddressArgs {
+    /// The settings that were typed, over others.
+    pub(crate) fn over(&self, below: Layer) -> Layer {
+        Layer {
+            base_url: flag("--base-url", self.base_url.clone()),
+            graph_base_url: flag("--graph-base-url", self.graph_base_url.clone()),
+            x_base_url: flag("--x-base-url", self.x_base_url.clone()),
+            ..below
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 #[command(after_help = SESSIONS_EXAMPLES)]
 pub(crate) enum SessionsCommand {
@@ -146,17 +174,8 @@ pub(crate) struct ValidateArgs {
     #[arg(long)]
     pub(crate) all: bool,
 
-    /// The address of Instagram's web API, for tests against another one
-    #[arg(long, value_name = "URL", help_heading = "Connection")]
-    base_url: Option<String>,
-
-    /// The address of Instagram's Graph API, for tests against another one
-    #[arg(long, value_name = "URL", help_heading = "Connection")]
-    graph_base_url: Option<String>,
-
-    /// The address of the API of X, for tests against another one
-    #[arg(long, value_name = "URL", help_heading = "Connection")]
-    x_base_url: Option<String>,
+    #[command(flatten)]
+    addresses: AddressArgs,
 
     #[command(flatten)]
     way: WayArgs,
@@ -168,12 +187,7 @@ pub(crate) struct ValidateArgs {
 impl ValidateArgs {
     /// The settings that were typed.
     pub(crate) fn layer(&self) -> Layer {
-        Layer {
-            base_url: flag("--base-url", self.base_url.clone()),
-            graph_base_url: flag("--graph-base-url", self.graph_base_url.clone()),
-            x_base_url: flag("--x-base-url", self.x_base_url.clone()),
-            ..self.way.over(self.look.store.layer())
-        }
+        self.addresses.over(self.way.over(self.look.store.layer()))
     }
 }
 
